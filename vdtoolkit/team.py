@@ -1,0 +1,354 @@
+"""From PettingZoo's dicts to arrays and back: the one place where agents differ.
+
+Unlike sizes, missing actions, masks, death, late comers, team reward, time limits: everything is
+settled here, so that networks, replay and algorithms see only `Step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.spaces.utils import flatdim, flatten
+from pettingzoo import AECEnv, ParallelEnv
+
+from vdtoolkit.step import Step, TeamSpec
+
+Dicts = Mapping[str, Any]
+
+
+class Team:
+    """Who is in the team and what they see: names, spaces, sizes.
+
+    observation_spaces, action_spaces: dicts from agent to its gymnasium space; actions must be
+    `Discrete`.  A `Dict` observation with an `action_mask` entry is PettingZoo's custom for masks:
+    the mask is taken out and the rest is flattened.
+    state_space: of the env's `state()`; None where it has none (the joint observation takes its
+    place).  has_state: the env has a `state()` although no space says so.
+    reward: "mean" (of the agents that took part in the move and got one: a shared reward stays
+    itself) or "sum".
+    state_slices: names for parts of the state, name -> (start, stop), for Qatten's unit features.
+    """
+
+    def __init__(
+        self,
+        observation_spaces: Mapping[str, gymnasium.Space],
+        action_spaces: Mapping[str, gymnasium.Space],
+        state_space: gymnasium.Space | None = None,
+        *,
+        has_state: bool | None = None,
+        reward: str = "mean",
+        state_slices: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        if not action_spaces:
+            raise ValueError("the team has no agents: possible_agents is empty")
+        if reward not in ("mean", "sum"):
+            raise ValueError(f"reward={reward!r}: the team's reward is the 'mean' or the 'sum'")
+        self.agents = tuple(action_spaces)
+        if set(observation_spaces) != set(self.agents):
+            raise ValueError(
+                f"observation spaces are of {sorted(observation_spaces)}, "
+                f"action spaces of {sorted(self.agents)}: they must be of the same agents"
+            )
+        self.observation_spaces = {a: observation_spaces[a] for a in self.agents}
+        self.action_spaces = {a: _discrete(a, action_spaces[a]) for a in self.agents}
+        self.state_space = state_space
+        self.has_state = state_space is not None if has_state is None else has_state
+        self.reward = reward
+        self.state_slices = dict(state_slices or {})
+
+        self.n_actions = np.array([int(s.n) for s in self.action_spaces.values()])
+        self._start = [int(s.start) for s in self.action_spaces.values()]
+        self._index = {agent: i for i, agent in enumerate(self.agents)}
+        seen = [_without_mask(self.observation_spaces[a]) for a in self.agents]
+        self._flatten = [_flattener(space) for space in seen]
+        self.obs_dims = [int(flatdim(space)) for space in seen]
+        # [N, A]: the actions an agent has at all
+        self.owned = np.arange(self.n_actions.max()) < self.n_actions[:, None]
+        self.state_dim: int | None = None
+        if state_space is not None:
+            self.state_dim = int(flatdim(state_space))
+        elif not self.has_state:
+            self.state_dim = len(self.agents) * max(self.obs_dims)
+
+    @classmethod
+    def from_env(cls, env: Any, *, reward: str = "mean") -> Team:
+        """The team of a PettingZoo `ParallelEnv`.  Neither resets nor changes the env."""
+        _check_parallel(env)
+        agents = list(env.possible_agents)
+        return cls(
+            {a: env.observation_space(a) for a in agents},
+            {a: env.action_space(a) for a in agents},
+            getattr(env, "state_space", None),
+            has_state=_has_state(env),
+            reward=reward,
+            state_slices=getattr(env.unwrapped, "state_slices", None),
+        )
+
+    @property
+    def spec(self) -> TeamSpec:
+        """The sizes; needs the state's, which an env without `state_space` shows at first use."""
+        if self.state_dim is None:
+            raise ValueError("the size of the state is not known before the first state is seen")
+        return TeamSpec(
+            len(self.agents), int(self.n_actions.max()), max(self.obs_dims), self.state_dim
+        )
+
+    def index(self, agent: str) -> int:
+        """The row of an agent, by name."""
+        if agent not in self._index:
+            raise ValueError(f"unknown agent {agent!r}: the team is {', '.join(self.agents)}")
+        return self._index[agent]
+
+    def decode(self, actions: np.ndarray, acting: list[str]) -> dict[str, int]:
+        """Row indices [N] as actions in each agent's own space, for the agents that act."""
+        return {a: int(actions[self._index[a]]) + self._start[self._index[a]] for a in acting}
+
+    def encode_obs(self, observations: Dicts) -> np.ndarray:
+        """[N, O] float32, zeros for agents that are not observed."""
+        obs = np.zeros((len(self.agents), max(self.obs_dims)), np.float32)
+        for agent, value in observations.items():
+            i = self.index(agent)
+            if isinstance(value, Mapping) and "action_mask" in value:
+                value = _unmasked(value)
+            flat = self._flatten[i](value)
+            if flat.shape != (self.obs_dims[i],):
+                raise ValueError(
+                    f"agent {agent!r}: observation has {flat.size} numbers, its space "
+                    f"{self.observation_spaces[agent]} has {self.obs_dims[i]}"
+                )
+            obs[i, : flat.size] = flat
+        if not np.isfinite(obs).all():
+            i = int(np.argmin(np.isfinite(obs).all(1)))
+            bad = observations[self.agents[i]]
+            raise ValueError(f"agent {self.agents[i]!r}: observation is not finite: {bad}")
+        return obs
+
+    def encode_available(self, observations: Dicts, infos: Dicts | None) -> np.ndarray:
+        """[N, A] bool; masks from the observation, else from the info, else all of one's own.
+
+        An agent that is not observed has action 0 alone.
+        """
+        available = np.zeros_like(self.owned)
+        available[:, 0] = True
+        for agent, observation in observations.items():
+            i = self.index(agent)
+            mask = _mask(observation, infos, agent)
+            if mask is None:
+                available[i] = self.owned[i]
+                continue
+            mask = np.asarray(mask)
+            if mask.shape != (self.n_actions[i],):
+                raise ValueError(
+                    f"agent {agent!r}: action_mask has shape {mask.shape}, "
+                    f"its {self.n_actions[i]} actions need ({self.n_actions[i]},)"
+                )
+            available[i] = False
+            available[i, : mask.size] = mask.astype(bool)
+        return available
+
+    def encode_state(self, state: Any, obs: np.ndarray) -> np.ndarray:
+        """[S] float32: the env's state, or the joint observation where it has none."""
+        if not self.has_state:
+            if state is not None:
+                raise ValueError("this env has no state(): leave the argument `state` out")
+            return obs.reshape(-1)
+        if state is None:
+            raise ValueError(
+                "this env has a state() that mixers learn from: pass state=env.state() "
+                "to act() and observe()"
+            )
+        if self.state_space is not None and not isinstance(self.state_space, spaces.Box):
+            state = flatten(self.state_space, state)
+        flat = np.asarray(state, np.float32).reshape(-1)
+        if self.state_dim is None:
+            self.state_dim = flat.size
+        if flat.size != self.state_dim:
+            raise ValueError(
+                f"state() has {flat.size} numbers, before it had {self.state_dim}: "
+                "its shape must not change"
+            )
+        if not np.isfinite(flat).all():
+            raise ValueError(f"state() is not finite: {flat}")
+        return flat
+
+
+class TeamEpisode:
+    """The bookkeeping of one episode of a PettingZoo env: dicts in, `Step`s of E = 1 out.
+
+    Alive is who is observed and has not terminated, and what `infos[a]["alive"]` says where an
+    env gives it.  The last step of a team counts the truncated as alive: their observation is
+    what the learner bootstraps from.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.moves = 0
+        self.acting: list[str] = []  # who is to act now, in the order observed
+        self._ended: set[str] = set()
+
+    def start(self, observations: Dicts, infos: Dicts | None, state: Any) -> Step:
+        """Moment 0, from what `env.reset` returned."""
+        if not observations:
+            raise ValueError("reset() returned no observations: the team has nobody to act")
+        self.moves = 0
+        self._ended = set()
+        self.acting = list(observations)
+        return self._step(observations, infos, state, first=True)
+
+    def advance(
+        self,
+        observations: Dicts,
+        rewards: Dicts,
+        terminations: Dicts,
+        truncations: Dicts,
+        infos: Dicts | None,
+        state: Any,
+    ) -> Step:
+        """The next moment, from what `env.step` returned."""
+        self.moves += 1
+        took_part = [a for a in self.acting if a in rewards]
+        reward = self._team_reward(rewards, took_part)
+        self._refuse_revival(observations, terminations, truncations)
+
+        over = {a for a in terminations if terminations[a]} | {
+            a for a in truncations if truncations[a]
+        }
+        # who acted and is no longer told of has left: PettingZoo drops the dead from the dicts
+        self._ended |= over | (set(self.acting) - set(observations) - set(terminations))
+        self.acting = [a for a in observations if a not in self._ended]
+        if self.acting:
+            seen = {a: observations[a] for a in self.acting}
+            return self._step(seen, infos, state, reward=reward)
+        cut = {a for a in truncations if truncations[a]}
+        seen = {a: observations[a] for a in observations if a in cut or not cut}
+        if not seen:
+            raise ValueError(
+                f"the episode ended at move {self.moves} by "
+                f"{'truncation' if cut else 'termination'} and step() returned no last "
+                f"observation of {', '.join(sorted(cut or over)) or 'any agent'}: PettingZoo's "
+                "step() reports an agent once more in the step in which it ends"
+            )
+        return self._step(
+            seen, infos, state, reward=reward, terminated=not cut, truncated=bool(cut)
+        )
+
+    def _step(
+        self,
+        seen: Dicts,
+        infos: Dicts | None,
+        state: Any,
+        *,
+        reward: float = 0.0,
+        first: bool = False,
+        terminated: bool = False,
+        truncated: bool = False,
+    ) -> Step:
+        obs = self.team.encode_obs(seen)
+        available = self.team.encode_available(seen, infos)
+        self._repair_or_refuse(available, terminated or truncated)
+        alive = np.zeros(len(self.team.agents), bool)
+        lost = False
+        for agent in seen:
+            info = (infos or {}).get(agent) or {}
+            alive[self.team.index(agent)] = bool(info.get("alive", True)) and not terminated
+            lost = lost or bool(info.get("lost_game", False))
+        return Step(
+            obs=obs[None],
+            state=self.team.encode_state(state, obs)[None],
+            available=available[None],
+            alive=alive[None],
+            reward=np.array([reward], np.float32),
+            first=np.array([first]),
+            terminated=np.array([terminated]),
+            truncated=np.array([truncated]),
+            lost=np.array([lost]),
+        )
+
+    def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
+        """Nobody acts after the end, so a mask of zeros there is harmless; before it is not."""
+        nothing = ~available.any(-1)
+        if over:
+            available[nothing] = self.team.owned[nothing]
+        elif nothing.any():
+            agent = self.team.agents[int(np.argmax(nothing))]
+            raise ValueError(
+                f"agent {agent!r}: action_mask is all zeros at move {self.moves}: "
+                "an agent that is to act needs one available action"
+            )
+
+    def _team_reward(self, rewards: Dicts, took_part: list[str]) -> float:
+        for agent, reward in rewards.items():
+            self.team.index(agent)
+            if not np.isfinite(reward):
+                raise ValueError(f"agent {agent!r}: reward is not finite: {reward}")
+        if self.team.reward == "sum":
+            return float(sum(float(r) for r in rewards.values()))
+        return float(np.mean([float(rewards[a]) for a in took_part])) if took_part else 0.0
+
+    def _refuse_revival(self, observations: Dicts, terminations: Dicts, truncations: Dicts) -> None:
+        for agent in self._ended.intersection(observations, terminations, truncations):
+            if not terminations[agent] and not truncations[agent]:
+                raise ValueError(
+                    f"agent {agent!r} had ended and is back at move {self.moves}: "
+                    "PettingZoo's agents cannot revive; report it alive throughout and give "
+                    'infos[agent]["alive"] = False while it is out'
+                )
+
+
+def _check_parallel(env: Any) -> None:
+    if isinstance(env, AECEnv):
+        raise TypeError(
+            f"{type(env).__name__} is an AEC environment (one agent at a time): convert it with "
+            "pettingzoo.utils.conversions.aec_to_parallel(env)"
+        )
+    if not isinstance(env, ParallelEnv):
+        missing = [name for name in ("possible_agents", "action_space") if not hasattr(env, name)]
+        if missing or isinstance(env, gymnasium.Env):
+            raise TypeError(
+                f"{type(env).__name__} is not a PettingZoo ParallelEnv: give an instance of one, "
+                "or a vdtoolkit.Team"
+            )
+
+
+def _has_state(env: Any) -> bool:
+    """Whether the env overrides PettingZoo's `state()`; wrappers are looked through."""
+    if getattr(env, "state_space", None) is not None:
+        return True
+    state = getattr(type(env.unwrapped), "state", None)
+    return state not in (None, ParallelEnv.state, AECEnv.state)
+
+
+def _discrete(agent: str, space: gymnasium.Space) -> spaces.Discrete:
+    if not isinstance(space, spaces.Discrete):
+        raise ValueError(
+            f"agent {agent!r} has action space {space}: value decomposition needs Discrete actions"
+        )
+    return space
+
+
+def _without_mask(space: gymnasium.Space) -> gymnasium.Space:
+    if not isinstance(space, spaces.Dict) or "action_mask" not in space.spaces:
+        return space
+    rest = {key: value for key, value in space.spaces.items() if key != "action_mask"}
+    return next(iter(rest.values())) if len(rest) == 1 else spaces.Dict(rest)
+
+
+def _unmasked(value: Mapping[str, Any]) -> Any:
+    rest = {key: part for key, part in value.items() if key != "action_mask"}
+    return next(iter(rest.values())) if len(rest) == 1 else rest
+
+
+def _mask(observation: Any, infos: Dicts | None, agent: str) -> Any:
+    if isinstance(observation, Mapping) and "action_mask" in observation:
+        return observation["action_mask"]
+    return ((infos or {}).get(agent) or {}).get("action_mask")
+
+
+def _flattener(space: gymnasium.Space) -> Callable[[Any], np.ndarray]:
+    if isinstance(space, spaces.Box):
+        return lambda value: np.asarray(value, np.float32).reshape(-1)
+    return lambda value: np.asarray(flatten(space, value), np.float32)
