@@ -1,0 +1,280 @@
+"""`Agents`: the PettingZoo face that every algorithm has, and the array face under it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vdtoolkit.agents.actor import Actor, epsilon_greedy
+from vdtoolkit.batch import EpisodeBatch, View
+from vdtoolkit.config import Config as AnyConfig
+from vdtoolkit.config import with_overrides
+from vdtoolkit.networks import AgentNet, Utilities
+from vdtoolkit.replay import EpisodeReplay
+from vdtoolkit.step import Step, TeamSpec
+from vdtoolkit.team import Team, TeamEpisode
+
+Dicts = Mapping[str, Any]
+Self = TypeVar("Self", bound="Agents")
+
+
+class Networks(nn.Module):
+    """All that one copy (online or target) of an algorithm consists of."""
+
+    mixer: Any  # each algorithm's own nn.Module, with the forward that its q_tot knows
+
+    def __init__(self, agent: AgentNet, mixer: nn.Module) -> None:
+        super().__init__()
+        self.agent = agent
+        self.mixer = mixer
+
+
+class Agents:
+    """A team that acts alone and learns together.
+
+    env: any PettingZoo `ParallelEnv`, or a `Team` made from spaces alone.
+    config: the algorithm's own dataclass; single fields as keyword arguments.
+    seed: of the networks, exploration and sampling; no global random state is touched.
+
+    A subclass gives `build_mixer`, `q_tot` and `loss`; see `ValueAgents`.
+    """
+
+    name: ClassVar[str] = ""  # as on the command line
+    label: ClassVar[str] = ""  # as in the papers
+    Config: ClassVar[type[AnyConfig]] = AnyConfig
+    claim: ClassVar[str] = "exact"  # IGM: "exact" at any weights, "trained", "none"
+    function_class: ClassVar[str] = "unrestricted"  # of q_tot at one state, see igm.limits
+    q_tot_label: ClassVar[str] = "Q_tot"
+
+    def __init__(
+        self,
+        env: Any,
+        config: AnyConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        **overrides: Any,
+    ) -> None:
+        if config is not None and not isinstance(config, self.Config):
+            raise TypeError(
+                f"{type(self).__name__} takes a {self.Config.__name__}, "
+                f"not a {type(config).__name__}"
+            )
+        self.team = env if isinstance(env, Team) else Team.from_env(env)
+        self.config: Any = with_overrides(config or self.Config(), overrides)
+        self.seed, self.device = seed, torch.device(device)
+        seeds = np.random.SeedSequence(seed)
+        self._init_seed, explore, sample, self._actor_seeds = seeds.spawn(4)
+        self._explore_rng = np.random.default_rng(explore)
+        self._sample_rng = np.random.default_rng(sample)
+        self.moves = 0  # made by the team and recorded
+        self.episodes = 0  # completed and stored
+        self.updates = 0  # gradient steps
+        self._episode = TeamEpisode(self.team)
+        self._moment: Step | None = None  # of the open episode(s)
+        self._actions: np.ndarray | None = None  # chosen at that moment, not yet observed
+        self._told_infos = True
+        self.actor_in_training: Actor | None = None
+        self.replay: EpisodeReplay | None = None
+        if self.team.state_dim is not None:
+            self._build()
+
+    # -- what an algorithm is made of -----------------------------------------------------
+
+    def build_mixer(self, spec: TeamSpec) -> nn.Module:
+        """The mixer for a team of these sizes."""
+        raise NotImplementedError
+
+    def q_tot(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
+        """Q_tot of joint actions: utilities.qs [..., N, A], actions [..., N] -> [...]."""
+        raise NotImplementedError
+
+    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, and what is worth knowing about it."""
+        raise NotImplementedError
+
+    def evidence(
+        self, nets: Networks, utilities: Utilities, actions: Tensor, view: View
+    ) -> dict[str, Tensor]:
+        """What the algorithm can show of itself at these joint actions, by name (for igm)."""
+        return {}
+
+    # -- PettingZoo's face ----------------------------------------------------------------
+
+    def act(
+        self, observations: Dicts, infos: Dicts | None = None, state: Any = None
+    ) -> dict[str, int]:
+        """Exploring actions {agent: action}, in each agent's own space.
+
+        The first call of an episode supplies moment 0; later moments come from `observe`, so
+        later calls read only which agents are there (and masks, where `observe` got no infos).
+        An agent that has ended gets no action.
+        """
+        if self._actions is not None:
+            raise RuntimeError(
+                "act() was called twice without observe(): tell what env.step returned first, "
+                "or use agents.actor() to act without learning, or agents.reset() after an "
+                "early env.reset()"
+            )
+        if self._moment is None:
+            first = self._episode.start(observations, infos, state)
+            self._build()
+            self.begin_steps(first)
+        elif (state is None) == self.team.has_state:
+            self.team.encode_state(state, self._moment.obs)  # says what is missing or too much
+        elif infos is not None and not self._told_infos:
+            self._late_masks(observations, infos)
+        actions = self.act_steps()[0]
+        return self.team.decode(actions, self._episode.acting)
+
+    def observe(
+        self,
+        observations: Dicts,
+        rewards: Dicts,
+        terminations: Dicts,
+        truncations: Dicts,
+        infos: Dicts | None = None,
+        state: Any = None,
+    ) -> None:
+        """What `env.step` returned, in its order, and the state after it."""
+        if self._actions is None:
+            raise RuntimeError("observe() without act(): actions come first, then what they led to")
+        self._told_infos = infos is not None
+        step = self._episode.advance(observations, rewards, terminations, truncations, infos, state)
+        self.observe_steps(step)
+        if step.last[0]:
+            self._moment = None
+
+    def reset(self) -> None:
+        """Forget the episode in progress (the env was reset early)."""
+        self._moment = self._actions = None
+
+    def actor(self, explore: bool = False) -> Actor:
+        """The decentralised policy on these same networks, with a memory and dice of its own."""
+        (seed,) = self._actor_seeds.spawn(1)
+        return self._actor(self.epsilon if explore else (lambda: 0.0), np.random.default_rng(seed))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Everything that learning needs to go on, in one safetensors file; no pickle.
+
+        Networks, targets, optimiser, replay, counters, generators; not the episode in progress.
+        """
+        from vdtoolkit.checkpoint import save
+
+        save(self, path)
+
+    def load(self, path: str | PathLike[str]) -> None:
+        """Take over what `save` wrote, from agents of the same algorithm, team and config."""
+        from vdtoolkit.checkpoint import restore
+
+        restore(self, path)
+
+    # -- the array face: E episodes at once -----------------------------------------------
+
+    def begin_steps(self, step: Step) -> None:
+        """E new episodes at moment 0."""
+        self._build()
+        assert self.replay is not None
+        self.replay.begin(step)
+        self._moment, self._actions = step, None
+
+    def act_steps(self) -> np.ndarray:
+        """Exploring actions [E, N] at the present moment; rows that are `last` ignore theirs."""
+        assert self._moment is not None and self.actor_in_training is not None
+        self._actions = self.actor_in_training.act_steps(self._moment)
+        self.moves += int((~self._moment.last).sum())
+        return self._actions
+
+    def observe_steps(self, step: Step) -> None:
+        """What the last actions led to; rows that are `first` begin a new episode."""
+        assert self.replay is not None and self._actions is not None
+        self.episodes += self.replay.append(self._actions, step)
+        self._moment, self._actions = step, None
+
+    def learn(self) -> dict[str, float]:
+        """One gradient step and its metrics; {} while there is too little to learn from."""
+        if self.replay is None or len(self.replay) < self.config.batch_size:
+            return {}
+        batch = self.replay.sample(self.config.batch_size, self._sample_rng, self.device)
+        return self.learn_from(batch)
+
+    def learn_from(self, batch: EpisodeBatch) -> dict[str, float]:
+        """One gradient step on this very batch."""
+        loss, metrics = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
+        self.optimizer.step()
+        self.updates += 1
+        if self.updates % self.config.target_interval == 0:
+            self.sync_target()
+        told = {"loss": loss.detach(), "grad_norm": norm, **metrics}
+        values = torch.stack([value.detach().float() for value in told.values()]).tolist()
+        return dict(zip(told, values, strict=True))
+
+    def sync_target(self) -> None:
+        """Copy the online networks to the target."""
+        self.target.load_state_dict(self.online.state_dict())
+
+    def epsilon(self) -> float:
+        """The share of random moves now."""
+        return self.config.epsilon(self.moves)
+
+    def mixing_alive(self, view: View) -> Tensor:
+        """[..., N] bool: whose utilities enter the mixer and learn (config.dead)."""
+        return view.alive if self.config.dead == "zero" else torch.ones_like(view.alive)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        """Networks and replay, once the size of the state is known."""
+        if self.replay is not None:
+            return
+        spec, c = self.team.spec, self.config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self._init_seed.generate_state(1, np.uint64)[0] >> 1))
+            agent = AgentNet(
+                spec,
+                c.hidden_dim,
+                recurrent=c.recurrent,
+                last_action=c.last_action,
+                agent_id=c.agent_id,
+                share_parameters=c.share_parameters,
+            )
+            self.online = Networks(agent, self.build_mixer(spec)).to(self.device)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr)
+        self.replay = EpisodeReplay(c.buffer_size, spec, own_state=self.team.has_state)
+        self.actor_in_training = self._actor(self.epsilon, self._explore_rng)
+
+    def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
+        net = lambda: self._built().agent  # noqa: E731
+        return Actor(self.team, net, self.policy, epsilon, rng, self.device)
+
+    def _built(self) -> Networks:
+        if self.replay is None:
+            raise RuntimeError(
+                "the networks are not built: this env has no state_space, so its state's size "
+                "is known only from the first agents.act(observations, infos, state=env.state())"
+            )
+        return self.online
+
+    def policy(
+        self, qs: np.ndarray, available: np.ndarray, epsilon: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """How an agent picks from its network's output; qs, available [E, N, A] -> [E, N]."""
+        return epsilon_greedy(qs, available, epsilon, rng)
+
+    def _late_masks(self, observations: Dicts, infos: Dicts) -> None:
+        """Masks that came with act() because observe() was given no infos."""
+        assert self._moment is not None and self.replay is not None
+        acting = {a: observations[a] for a in self._episode.acting}
+        available = self.team.encode_available(acting, infos)
+        self._moment.available[0] = available
+        self.replay.open["available"][0, self.replay.t[0]] = available
