@@ -1,4 +1,4 @@
-"""Value decomposition for PettingZoo."""
+"""Value decomposition for PettingZoo: learn together, act alone, and see whether IGM holds."""
 
 from pathlib import Path as _Path
 
@@ -8,5 +8,45 @@ if not (_here / "envs").is_dir() and (_here.parent / "envs" / "_vdtoolkit_envs.p
     __path__.append(str(_here.parent))
 
 from vdtoolkit._version import __version__  # noqa: E402
+from vdtoolkit.agents import (  # noqa: E402
+    ALGORITHMS,
+    Actor,
+    Agents,
+    IQLAgents,
+    QattenAgents,
+    QMIXAgents,
+    QTRANAltAgents,
+    QTRANBaseAgents,
+    ValueAgents,
+    VDNAgents,
+)
+from vdtoolkit.agents.qatten import QattenConfig, QattenMixer  # noqa: E402
+from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig  # noqa: E402
+from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig  # noqa: E402
+from vdtoolkit.agents.vdn import SumMixer  # noqa: E402
+from vdtoolkit.config import Config  # noqa: E402
+from vdtoolkit.team import Team  # noqa: E402
 
-__all__ = ["__version__"]
+__all__ = [
+    "ALGORITHMS",
+    "Actor",
+    "Agents",
+    "Config",
+    "CounterfactualNet",
+    "IQLAgents",
+    "JointNet",
+    "MonotonicMixer",
+    "QMIXAgents",
+    "QMIXConfig",
+    "QTRANAltAgents",
+    "QTRANBaseAgents",
+    "QTRANConfig",
+    "QattenAgents",
+    "QattenConfig",
+    "QattenMixer",
+    "SumMixer",
+    "Team",
+    "VDNAgents",
+    "ValueAgents",
+    "__version__",
+]

@@ -1,0 +1,28 @@
+"""One file an algorithm; `ALGORITHMS` is the one place where a name becomes a class."""
+
+from vdtoolkit.agents.actor import Actor
+from vdtoolkit.agents.base import Agents
+from vdtoolkit.agents.iql import IQLAgents
+from vdtoolkit.agents.qatten import QattenAgents
+from vdtoolkit.agents.qmix import QMIXAgents
+from vdtoolkit.agents.qtran import QTRANAltAgents, QTRANBaseAgents
+from vdtoolkit.agents.value import ValueAgents
+from vdtoolkit.agents.vdn import VDNAgents
+
+ALGORITHMS: dict[str, type[Agents]] = {
+    cls.name: cls
+    for cls in (IQLAgents, VDNAgents, QMIXAgents, QattenAgents, QTRANBaseAgents, QTRANAltAgents)
+}
+
+__all__ = [
+    "ALGORITHMS",
+    "Actor",
+    "Agents",
+    "IQLAgents",
+    "QMIXAgents",
+    "QTRANAltAgents",
+    "QTRANBaseAgents",
+    "QattenAgents",
+    "VDNAgents",
+    "ValueAgents",
+]
