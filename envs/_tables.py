@@ -95,6 +95,7 @@ def image(payoff: np.ndarray, played: Sequence[int] | None, title: str, caption:
             va="center",
             fontsize=12 if side > 0.5 else 7,
             color="white" if value > bright + 1e-9 else "black",
+            in_layout=False,  # seconds faster on large tables
         )
     if marked is not None:
         corner = (marked[1] - 0.5, marked[0] - 0.5)

@@ -26,7 +26,8 @@ are sums of utilities: what is hard is that the true values hang on what the age
 
 ### Arguments
 
-`sighted`: the agents that see the coin, by name (`"agent_0"`) or index; nobody by default.
+`sighted`: the agents that see the coin, by name (`"agent_0"`) or index, one or a sequence; nobody
+by default.
 
 `payoffs`: the payoffs among which the coin (or die) picks, all equally likely: arrays
 [A_1, ..., A_N] of one shape; QTRAN's two by default.
@@ -60,7 +61,7 @@ class raw_env(FiniteGame):
 
     def __init__(
         self,
-        sighted: Sequence[str | int] = (),
+        sighted: Sequence[str | int] | str | int = (),
         *,
         payoffs: Sequence[ArrayLike] | None = None,
         render_mode: str | None = None,
@@ -115,8 +116,9 @@ def _tables(payoffs: Sequence[ArrayLike] | None) -> list[np.ndarray]:
     return tables
 
 
-def _sighted(chosen: Sequence[str | int], agents: list[str]) -> list[bool]:
+def _sighted(chosen: Sequence[str | int] | str | int, agents: list[str]) -> list[bool]:
     """Whether each agent sees the coin."""
+    chosen = (chosen,) if isinstance(chosen, str | int) else chosen
     names = [agents[a] if a in range(len(agents)) else a for a in chosen]  # type: ignore[index]
     unknown = [name for name in names if name not in agents]
     if unknown:
@@ -125,7 +127,7 @@ def _sighted(chosen: Sequence[str | int], agents: list[str]) -> list[bool]:
 
 
 def parallel_env(
-    sighted: Sequence[str | int] = (),
+    sighted: Sequence[str | int] | str | int = (),
     *,
     payoffs: Sequence[ArrayLike] | None = None,
     render_mode: str | None = None,
