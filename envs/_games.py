@@ -103,7 +103,7 @@ def _check_size(shape: tuple[int, ...]) -> None:
 
 # Games that are just a table: name -> (title, payoff).
 TABLES: dict[str, tuple[str, list[list[float]]]] = {
-    # A control for the non-monotonic game: QMIX gets within 0.05 an entry (PyMARL2's README).
+    # PyMARL2's control: monotone but for 0.1, so that QMIX gets within 0.05 of every entry.
     "nearly_monotonic": (
         "nearly monotonic game",
         [[12, -0.1, -0.1], [-0.1, 0, 0], [-0.1, 0, 0]],
