@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 JointAction = tuple[int, ...]
 
@@ -50,6 +54,42 @@ class Audit:
     least_slope: float | None  # least dQ_tot/dQ_i (autograd); None where Q_tot does not see Q_i
     claim: str = "exact"  # IGM: "exact" at any weights, "trained" (penalties), "none" (implicit)
     q_tot_label: str = "Q_tot"  # "Q_jt" for QTRAN, "sum of Q_i (implicit)" for IQL
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """The audit as plain JSON data, written to `path` where given."""
+        from vdtoolkit.igm.report_json import to_json, write_json
+
+        if path is not None:
+            write_json(self, path)
+        return to_json(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The audit as one self-contained HTML page, written to `path` where given."""
+        from vdtoolkit.igm.report_html import audit_html
+
+        page = audit_html(self)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """The audit as heat maps (a matplotlib Figure), saved to `path` where given."""
+        from vdtoolkit.igm.report_figures import plot_audit
+
+        figure = plot_audit(self)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def __rich__(self) -> Any:
+        from vdtoolkit.igm.report_terminal import audit_renderable
+
+        return audit_renderable(self)
+
+    def __str__(self) -> str:
+        from vdtoolkit.igm.report_terminal import plain
+
+        return plain(self)
 
 
 @dataclass(frozen=True)
@@ -111,3 +151,39 @@ class LabResult:
     command: str
     versions: dict[str, str]
     seconds: float
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """The run as plain JSON data, written to `path` where given."""
+        from vdtoolkit.igm.report_json import to_json, write_json
+
+        if path is not None:
+            write_json(self, path)
+        return to_json(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The run as one self-contained HTML page, written to `path` where given."""
+        from vdtoolkit.igm.report_html import html_page
+
+        page = html_page(self)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """The run as heat maps (a matplotlib Figure), saved to `path` where given."""
+        from vdtoolkit.igm.report_figures import plot_overview
+
+        figure = plot_overview(self)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def __rich__(self) -> Any:
+        from vdtoolkit.igm.report_terminal import lab_renderable
+
+        return lab_renderable(self)
+
+    def __str__(self) -> str:
+        from vdtoolkit.igm.report_terminal import plain
+
+        return plain(self)
