@@ -58,6 +58,14 @@ def _slice(state: StateAudit, fixed: JointAction, shape: tuple[int, int], larges
     return Slice(fixed, rows, columns, shape)
 
 
+def slice_at(table: np.ndarray, action: JointAction, largest: int = LARGEST) -> Slice:
+    """The slice of a table that holds a joint action, cropped around it."""
+    rows, columns = (1, *table.shape)[-2:]
+    row, column = _cell(action)
+    shown = crop(rows, [row], largest), crop(columns, [column], largest)
+    return Slice(tuple(action[:-2]), *shown, (rows, columns))
+
+
 def crop(size: int, around: list[int], largest: int) -> list[int]:
     """At most `largest` of the indices 0..size-1: the marked ones and their neighbours first."""
     if size <= largest:
