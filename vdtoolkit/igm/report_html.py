@@ -20,7 +20,7 @@ from vdtoolkit.igm.report_style import STYLE
 from vdtoolkit.igm.report_summary import findings, igm_words, one_step, representative, seed_note
 from vdtoolkit.igm.report_svg import inline_svg
 from vdtoolkit.igm.report_text import CLAIMS, DEFINITIONS, decimals, measure, of_total, percent
-from vdtoolkit.igm.results import Audit, LabResult, MethodResult
+from vdtoolkit.igm.results import Audit, LabResult, MethodResult, StateAudit
 
 MOST_STATES = 4
 
@@ -57,7 +57,7 @@ def audit_html(audit: Audit) -> str:
     figure = _figure(inline_svg(plot_audit(audit), "Payoff, Q_tot and error", "a"))
     body = [
         f"<header><h1>{escape(audit.algorithm)}: IGM audit</h1>{_measures(audit)}</header>",
-        _section("Tables", legend_html() + _rows_and_columns(audit.agents) + _states(audit)),
+        _section("Tables", legend_html() + _orientation(audit) + _states(audit)),
         _section("Heat maps", figure),
         _section("Definitions", _definitions()),
     ]
@@ -110,6 +110,11 @@ def _rows_and_columns(agents: tuple[str, ...]) -> str:
     return f'<p class="faint">{note} Grey cells along the margins are their utilities.</p>'
 
 
+def _orientation(audit: Audit) -> str:
+    tables = any(state.q_tot is not None or state.payoff is not None for state in audit.states)
+    return _rows_and_columns(audit.agents) if tables else ""
+
+
 def _methods(lab: LabResult) -> str:
     cards = "".join(_method(method) for method in lab.methods)
     return _rows_and_columns(lab.agents) + cards
@@ -147,14 +152,15 @@ def _states(audit: Audit) -> str:
     if len(audit.states) == 1:
         return state_html(audit, audit.states[0])
     shown = audit.states[:MOST_STATES]
-    text = "".join(
-        f"<h4>State {escape(str(state.state))}{' · IGM violated' if state.violation else ''}"
-        f"{' · tie' if state.tie else ''}</h4>{state_html(audit, state)}"
-        for state in shown
-    )
+    text = "".join(_state_title(state) + state_html(audit, state) for state in shown)
     if len(shown) < len(audit.states):
         text += f'<p class="faint">The first {len(shown)} of {len(audit.states)} states.</p>'
     return text
+
+
+def _state_title(state: StateAudit) -> str:
+    words = [f"State {state.state}", *["IGM violated"] * state.violation, *["tie"] * state.tie]
+    return f'<h4 class="state">{escape(" · ".join(words))}</h4>'
 
 
 def _curves_note() -> str:

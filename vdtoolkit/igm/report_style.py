@@ -24,13 +24,14 @@ a { color: var(--accent); }
 .card p, section > p.faint { max-width: none; }
 .card { background: var(--card); border: 1px solid var(--rule); border-radius: .6rem;
   padding: 1rem 1.1rem; margin: 1rem 0; break-inside: avoid; }
+h4.state { font-size: .95rem; margin-top: 1.4rem; }
 .tables { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin-top: .75rem;
   align-items: flex-end; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; }
 .list { width: 100%; }
-.list > thead th, .list > tbody > tr > td { padding: .45rem .7rem .45rem 0; border-bottom: 1px solid var(--rule);
-  vertical-align: top; }
+.list > thead th, .list > tbody > tr > td { padding: .45rem .7rem .45rem 0;
+  border-bottom: 1px solid var(--rule); vertical-align: top; }
 .list thead th { border-bottom: 2px solid var(--ink); font-size: .8rem; }
 .list .n { text-align: right; white-space: nowrap; }
 .list small { display: block; color: var(--faint); font-size: .78rem; }

@@ -50,7 +50,8 @@ def audit_renderable(audit: Audit, note: str = "", evidence: bool = True) -> Vie
     """The audit as a Rich renderable; `note` stands beside the method's name."""
 
     def parts(width: int) -> Parts:
-        yield from _orientation(audit.agents)
+        if any(s.q_tot is not None or s.payoff is not None for s in audit.states):
+            yield from _orientation(audit.agents)
         yield from audit_lines(audit, width, note, evidence)
         yield Text()
         yield legend()
