@@ -218,3 +218,23 @@ def test_print_and_rich_show_the_same_table():
     assert str(audit) == plain(audit)
     assert "7.00★▲●" in str(audit)
     assert str(fakes.qtran_lab(1)).startswith("── IGM lab: nonmonotonic")
+
+
+def test_small_errors_are_not_alarming():
+    lab = fakes.qtran_lab(1)
+    for method, alarming in ((lab.methods[4], False), (lab.methods[1], True)):
+        console = Console(
+            file=io.StringIO(), width=100, force_terminal=True, color_system="standard",
+            no_color=False, _environ={"TERM": "xterm-256color"},
+        )  # fmt: skip
+        console.print(audit_renderable(method.seeds[0].audit, evidence=False))
+        assert ("\x1b[31m" in console.file.getvalue()) is alarming
+
+
+def test_a_known_payoff_beside_a_searched_q_tot_keeps_the_searched_actions():
+    state = dataclasses.replace(fakes.masked().states[0], q_tot=None, exact=False)
+    audit = dataclasses.replace(fakes.masked(), states=[state], exact=False)
+    text = plain(audit_renderable(audit))
+    assert "7.00★▲●" in text
+    assert "searched, not listed" in text
+    assert "● (2, 2)" in text

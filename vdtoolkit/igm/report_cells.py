@@ -62,6 +62,7 @@ def state_html(audit: Audit, state: StateAudit) -> str:
     if len(parts) < slice_count(state):
         note = f"{len(parts)} of {slice_count(state)} slices, those with a mark."
         text += f'<p class="faint">{note}</p>'
+    text += _searched(audit, state) if state.q_tot is None else ""
     return text + evidence_html(audit, state)
 
 

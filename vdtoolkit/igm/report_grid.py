@@ -29,7 +29,7 @@ class Block:
     digits: int
     row_margin: np.ndarray | None = None  # utilities of the row agent
     column_margin: np.ndarray | None = None
-    error: bool = False  # coloured by size, not marked
+    alarm: float | None = None  # errors from this size on are red
     headroom: bool = False  # keep the margin's line free, to stand level with a block that has it
 
 
@@ -59,6 +59,8 @@ def _join(cells: list[Cell]) -> Text:
     line = Text(no_wrap=True)
     for text, style in cells:
         line.append(text, style)
+    for name in MARKS:
+        line.highlight_words([SYMBOLS[name]], STYLES[name])
     return line
 
 
@@ -117,15 +119,16 @@ def _number(block: Block, i: int | None, j: int) -> Cell:
         return (GAP, "dim")
     value, found = float(block.values[i, j]), block.marks.get((i, j), ())
     text = number(value, block.digits)
-    if block.error or np.isnan(value):
+    if block.alarm is not None or np.isnan(value):
         return (text, _error_style(block, value))
-    return (text, STYLES[found[-1]] if found else "")
+    first = next((name for name in ("optimum", "greedy", "best") if name in found), None)
+    return (text, STYLES[first] if first else "")
 
 
 def _error_style(block: Block, value: float) -> str:
     if np.isnan(value) or abs(value) < 0.5 * 10.0**-block.digits:
         return "dim"
-    return "red" if abs(value) >= 0.5 * float(np.nanmax(np.abs(block.values))) else ""
+    return "red" if block.alarm is not None and abs(value) >= block.alarm else ""
 
 
 def flow(blocks: list[list[Text]], width: int, between: int = 4) -> list[Text]:

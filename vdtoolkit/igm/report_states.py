@@ -43,6 +43,8 @@ def state_lines(audit: Audit, state: StateAudit, width: int, evidence: bool) -> 
         yield from flow(blocks, width)
     if len(parts) < slice_count(state):
         yield Text(f"{len(parts)} of {slice_count(state)} slices, those with a mark", "dim")
+    if state.q_tot is None:
+        yield from _searched_lines(audit, state, width)
     if evidence:
         yield from _scalars(state)
 
@@ -65,7 +67,8 @@ def _blocks(audit: Audit, state: StateAudit, part: Slice, evidence: bool) -> lis
         blocks.append(Block(title, learned, part, found, digits, rows, columns))
     if state.q_tot is not None and state.payoff is not None:
         error = plane(state.q_tot - state.payoff, part)
-        blocks.append(Block("error", error, part, {}, digits, error=True, headroom=level))
+        span = float(np.nanmax(state.payoff) - np.nanmin(state.payoff))
+        blocks.append(Block("error", error, part, {}, digits, alarm=0.1 * span, headroom=level))
     return [*blocks, *(_extra_blocks(state, part, digits, level) if evidence else [])]
 
 

@@ -112,9 +112,8 @@ def _count(n: int, noun: str) -> str:
 
 
 def _heading(text: str, width: int) -> Text:
-    line = Text(f"{'─' * 2} ", "blue", no_wrap=True, overflow="ellipsis")
-    line.append(text, "bold").append(" " + "─" * max(0, width - len(text) - 4), "blue")
-    return line
+    line = Text(no_wrap=True, overflow="ellipsis").append("── ", "dim").append(text, "bold")
+    return line.append(" " + "─" * max(0, width - len(text) - 4), "dim")
 
 
 def _orientation(agents: tuple[str, ...]) -> Lines:
