@@ -1,0 +1,64 @@
+"""The command line: `vdtoolkit igm`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from vdtoolkit._version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 2 bad input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("--version", "-V"):
+        print(f"vdtoolkit {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        return refuse("vdtoolkit", f"unknown command {name!r}: commands are {', '.join(COMMANDS)}")
+    try:
+        return COMMANDS[name][0](rest)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def refuse(program: str, why: str) -> int:
+    """One clear line on standard error; exit status 2."""
+    print(f"{program}: error: {' '.join(why.split())}", file=sys.stderr)
+    return 2
+
+
+def _igm(arguments: list[str]) -> int:
+    from vdtoolkit.igm.command import main as igm_main  # torch is imported only now
+
+    return igm_main(arguments)
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
+}
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: vdtoolkit COMMAND [options]",
+            "",
+            "Value decomposition for PettingZoo.",
+            "",
+            *rows,
+            "",
+            "vdtoolkit COMMAND --help tells a command's options.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""The lab: every method trained on one finite game, audited over time, held against its limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from vdtoolkit._version import __version__
+from vdtoolkit.agents import ALGORITHMS, Agents
+from vdtoolkit.config import Config
+from vdtoolkit.finite import FiniteStream, optimal_q
+from vdtoolkit.igm.additive import independent
+from vdtoolkit.igm.audit import audit, backup
+from vdtoolkit.igm.game import GameMaker
+from vdtoolkit.igm.limits import limits
+from vdtoolkit.igm.results import (
+    Audit,
+    LabResult,
+    Limit,
+    MethodResult,
+    SeedResult,
+    Snapshot,
+    StateAudit,
+)
+from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED, UNKNOWN, verdict
+from vdtoolkit.team import Team
+from vdtoolkit.training import play
+
+N_ENVS = 32  # episodes played side by side
+UPDATES_PER_EPISODE = 0.1
+SNAPSHOTS = 10  # audits on the way
+TICKS = 40  # how often a run tells how far it is and sets its step size
+
+# What the lab trains with where it differs from the defaults: finite games are seen whole, so no
+# memory; large batches and a falling step size, so that tables settle; uniform exploration
+# throughout, which is what the closed-form limits assume.
+SETTINGS: dict[str, Any] = {
+    "recurrent": False,
+    "last_action": False,
+    "lr": 3e-3,
+    "batch_size": 256,
+    "buffer_size": 20_000,
+    "target_interval": 50,
+    "epsilon_start": 1.0,
+    "epsilon_end": 1.0,
+}
+
+
+def lab_config(name: str) -> Config:
+    """The lab's own default configuration of an algorithm."""
+    return ALGORITHMS[name].Config(**SETTINGS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run."""
+
+    game: GameMaker
+    algorithm: str
+    config: Config
+    seed: int
+    moves: int
+    limit: int = 100_000
+
+
+Progress = Callable[[int], None]  # so many more moves are done
+
+
+def run_lab(
+    game: GameMaker,
+    algorithms: Sequence[str] = tuple(ALGORITHMS),
+    *,
+    seeds: int = 5,
+    moves: int = 20_000,
+    configs: dict[str, Config] | None = None,
+    jobs: int = 1,
+    command: str = "",
+    progress: Progress = lambda moves: None,
+) -> LabResult:
+    """Train every algorithm with every seed on the game and audit it.
+
+    moves: by each team.  jobs: processes side by side; results do not depend on it.  progress
+    is told of moves as they are done.
+    """
+    began = time.perf_counter()
+    configs = {name: (configs or {}).get(name, lab_config(name)) for name in algorithms}
+    todo = [
+        Job(game, name, configs[name], seed, moves) for name in algorithms for seed in range(seeds)
+    ]
+    results = _run_all(todo, jobs, progress)
+    return summarise(game, todo, results, command, time.perf_counter() - began)
+
+
+def summarise(
+    game: GameMaker, todo: list[Job], results: list[SeedResult], command: str, seconds: float
+) -> LabResult:
+    """The seeds of each method together, beside the limits of the game itself."""
+    env = game()
+    team = Team.from_env(env)
+    configs = {job.algorithm: job.config for job in todo}
+    audits = results[0].audit
+    payoff = audits.states[0].payoff
+    return LabResult(
+        game=getattr(env.unwrapped, "title", game.name),
+        agents=team.agents,
+        states=[state.state for state in audits.states],
+        payoffs=[state.payoff for state in audits.states],
+        limits=_limits(payoff, None),
+        optimal_return=optimal_return(env.unwrapped, team),
+        moves=todo[0].moves,
+        methods=[
+            MethodResult(
+                name=name,
+                label=ALGORITHMS[name].label,
+                function_class=ALGORITHMS[name].function_class,
+                config=dataclasses.asdict(config),
+                seeds=[r for j, r in zip(todo, results, strict=True) if j.algorithm == name],
+            )
+            for name, config in configs.items()
+        ],
+        command=command,
+        versions={
+            "vdtoolkit": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        seconds=seconds,
+    )
+
+
+def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
+    """Train one team and audit it on the way and at the end."""
+    began = time.perf_counter()
+    env = job.game()
+    agents = ALGORITHMS[job.algorithm](env, job.config, seed=job.seed)
+    envs = FiniteStream(env, N_ENVS, agents.team)
+    history: list[Snapshot] = []
+    done = 0
+
+    def tick(agents: Agents) -> None:
+        nonlocal done
+        progress(agents.moves - done)
+        done = agents.moves
+        settle(agents, agents.moves / job.moves)
+        if agents.moves >= len(history) * job.moves / SNAPSHOTS:
+            history.append(Snapshot(agents.moves, audit(agents, env, limit=job.limit)))
+
+    play(
+        agents,
+        envs,
+        job.moves,
+        updates_per_episode=UPDATES_PER_EPISODE,
+        seed=job.seed,
+        callback=tick,
+        every=max(job.moves // TICKS, 1),
+    )
+    progress(job.moves - done)
+    final = audit(agents, env, limit=job.limit)
+    verdicts = state_verdicts(agents, env.unwrapped, final, envs)
+    return SeedResult(
+        seed=job.seed,
+        audit=final,
+        history=[*(h for h in history if h.moves < agents.moves), Snapshot(agents.moves, final)],
+        verdicts=verdicts,
+        verdict=max(verdicts, key=_ORDER.index),
+        team_return=team_return(agents, env, final),
+        seconds=time.perf_counter() - began,
+    )
+
+
+_ORDER = [AT_CLASS, AT_ORDERING, UNKNOWN, NOT_CONVERGED]
+
+
+def settle(agents: Agents, progress: float) -> None:
+    """The step size falls linearly to a fiftieth over the second half of a run."""
+    share = min(1.0, max(2.0 * (1.0 - progress), 0.02))
+    for group in agents.optimizer.param_groups:
+        group["lr"] = agents.config.lr * share
+
+
+def state_verdicts(agents: Agents, game: Any, final: Audit, envs: FiniteStream) -> list[str]:
+    """Where the learned table of each state stands among the tables its class can reach.
+
+    The target is what the learner was regressed on: r + gamma times its own bootstrap.
+    """
+    verdicts = []
+    for state in final.states:
+        weights = _weights(agents, envs, state)
+        if state.backup is None or state.q_tot is None:
+            verdicts.append(UNKNOWN)
+        elif agents.function_class == "independent":
+            verdicts.append(_independent_verdict(agents, game, final, state, weights))
+        else:
+            verdicts.append(
+                verdict(agents.function_class, state.backup, state.q_tot, state.utilities, weights)
+            )
+    return verdicts
+
+
+def _independent_verdict(
+    agents: Agents, game: Any, final: Audit, state: StateAudit, weights: np.ndarray | None
+) -> str:
+    """Every agent against its own target, r + gamma max_a Q_i(s', a): its mean given u_i."""
+    assert state.q_tot is not None
+    found = []
+    for i, learned in enumerate(state.utilities):
+        value = {s.state: float(np.nanmax(s.utilities[i])) for s in final.states}
+        target = backup(game, state.state, state.q_tot, value, agents.config.gamma)
+        utilities = independent(target, weights)
+        utilities[i] = learned
+        found.append(verdict("independent", target, state.q_tot, utilities, weights))
+    return max(found, key=_ORDER.index)
+
+
+def team_return(agents: Agents, env: Any, final: Audit, episodes: int = 64) -> float:
+    """Expected undiscounted return of the greedy team: exact in one-shot games, else played."""
+    game = env.unwrapped
+    if game.one_shot:
+        greedy = {state.state: state for state in final.states}
+        return float(sum(p * game.rewards(s)[greedy[s].greedy] for p, s in game.initial_states()))
+    envs, actor = FiniteStream(env, episodes, agents.team), agents.actor()
+    step, returns = envs.reset(0), np.zeros(episodes)
+    over = np.zeros(episodes, bool)
+    while not over.all():
+        step = envs.step(actor.act_steps(step))
+        returns += np.where(over, 0.0, step.reward)
+        over |= step.last
+    return float(returns.mean())
+
+
+def optimal_return(game: Any, team: Team) -> float | None:
+    """Expected undiscounted return of a team that sees the state and plays best.
+
+    Best at gamma = 0.99, over the game's time limit where it has one; None for a large game.
+    """
+    if game.one_shot:
+        return float(sum(p * np.nanmax(game.rewards(s)) for p, s in game.initial_states()))
+    if np.prod(team.n_actions, dtype=float) * len(game.states()) > 100_000:
+        return None
+    tables = optimal_q(game, 0.99, team)
+    best = {
+        s: tuple(int(i) for i in np.unravel_index(np.nanargmax(q), q.shape))
+        for s, q in tables.items()
+    }
+    value = dict.fromkeys(best, 0.0)
+    for _ in range(game.time_limit or 10_000):
+        new = {
+            s: sum(p * (r + (value[t] if t is not None else 0)) for p, r, t in game.model(s, u))
+            for s, u in best.items()
+        }
+        if new == value:
+            break
+        value = new
+    return float(sum(p * value[s] for p, s in game.initial_states()))
+
+
+def _limits(payoff: np.ndarray | None, weights: np.ndarray | None) -> dict[str, Limit]:
+    return {} if payoff is None else limits(payoff, weights)
+
+
+def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:
+    """None under uniform exploration; else how often each joint action was played."""
+    if agents.config.epsilon_start == agents.config.epsilon_end == 1.0:
+        return None
+    counts = envs.visits(state.state)
+    return counts if counts.any() else None
+
+
+# -- processes ----------------------------------------------------------------------------------
+
+
+def _run_all(todo: list[Job], jobs: int, progress: Progress) -> list[SeedResult]:
+    if jobs <= 1 or len(todo) == 1:
+        return [run_one(job, progress) for job in todo]
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (queue,))
+    try:
+        futures = [pool.submit(_work, job) for job in todo]
+        for moves in _told(queue, futures):
+            progress(moves)
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _told(queue: Any, futures: list[Future[SeedResult]]) -> Iterator[int]:
+    """What workers put on the queue, until all are done or one has failed."""
+    while not all(f.done() for f in futures) and not any(
+        f.done() and f.exception() for f in futures
+    ):
+        while not queue.empty():
+            yield queue.get()
+        time.sleep(0.05)
+    while not queue.empty():
+        yield queue.get()
+
+
+_queue: Any = None
+
+
+def _start_worker(queue: Any) -> None:
+    global _queue
+    _queue = queue
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+def _work(job: Job) -> SeedResult:
+    return run_one(job, _queue.put)
