@@ -136,10 +136,18 @@ def test_additive_fit_holds_where_play_is_nearly_greedy():
     np.testing.assert_allclose(table, np.add.outer(mean, mean) - p @ mean, atol=1e-6)
 
 
+def test_additive_fit_holds_where_play_is_nearly_always_on_the_diagonal():
+    weights = np.array([[1, 1e-6], [2e-6, 3]])
+    signs = np.array([[1, -1], [-1, 1]])
+    multiplier = (signs * TWO_STEP_2B).sum() / (1 / weights).sum()  # Lagrange: no interaction left
+    limit = limits(TWO_STEP_2B, weights)["additive"]
+    np.testing.assert_allclose(limit.table, TWO_STEP_2B - multiplier * signs / weights, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", CONES)
 def test_large_payoffs_lose_no_small_differences(kind):
-    shifted = limits(1e8 + np.array(CLIMBING))[kind]
-    np.testing.assert_allclose(shifted.table - 1e8, limits(CLIMBING)[kind].table, atol=1e-6)
+    limit = limits(1e9 + 0.003 * np.array(AND))[kind]
+    np.testing.assert_allclose(limit.table - 1e9, 0.003 * np.array(AND), atol=1e-6)
 
 
 def test_additive_fits_a_million_joint_actions_in_seconds():
