@@ -24,8 +24,10 @@ from vdtoolkit.agents.qatten import QattenConfig, QattenMixer  # noqa: E402
 from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig  # noqa: E402
 from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig  # noqa: E402
 from vdtoolkit.agents.vdn import SumMixer  # noqa: E402
+from vdtoolkit.checkpoint import load  # noqa: E402
 from vdtoolkit.config import Config  # noqa: E402
 from vdtoolkit.team import Team  # noqa: E402
+from vdtoolkit.training import Evaluation, evaluate, train  # noqa: E402
 
 __all__ = [
     "ALGORITHMS",
@@ -33,6 +35,7 @@ __all__ = [
     "Agents",
     "Config",
     "CounterfactualNet",
+    "Evaluation",
     "IQLAgents",
     "JointNet",
     "MonotonicMixer",
@@ -49,4 +52,7 @@ __all__ = [
     "VDNAgents",
     "ValueAgents",
     "__version__",
+    "evaluate",
+    "load",
+    "train",
 ]
