@@ -33,6 +33,11 @@ class EpisodeBatch:
     terminated: Tensor  # [B, T] bool: true ends only, a time limit is not one
     valid: Tensor  # [B, T] bool: the move was made
 
+    @property
+    def bootstraps(self) -> bool:
+        """Whether any move has a value behind it; in one-shot games none has."""
+        return bool((self.valid & ~self.terminated).any())
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of values where mask is true, 0 where nothing is; what is masked out may be anything.

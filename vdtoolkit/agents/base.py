@@ -21,6 +21,9 @@ from vdtoolkit.step import Step, TeamSpec
 from vdtoolkit.team import Team, TeamEpisode
 
 Dicts = Mapping[str, Any]
+
+# one kernel for all parameters; on a CPU from torch 2.4 on
+FUSED = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)
 Self = TypeVar("Self", bound="Agents")
 
 
@@ -249,7 +252,7 @@ class Agents:
             )
             self.online = Networks(agent, self.build_mixer(spec)).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr)
+        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
         self.replay = EpisodeReplay(c.buffer_size, spec, own_state=self.team.has_state)
         self.actor_in_training = self._actor(self.epsilon, self._explore_rng)
 

@@ -32,23 +32,28 @@ class IQLAgents(ValueAgents):
         """The sum of utilities: implicit, never learned as such."""
         return self.agent_qs(utilities, actions, view).sum(-1)
 
+    def own_q(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
+        """Q_i(u_i) of every agent: [..., N]."""
+        return chosen(utilities.qs, actions)
+
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over valid moves of living agents of (Q_i(taken) - y_i)^2.
 
         y_i = r + gamma Q_i(next, own greedy); an agent that is dead afterwards has no next.
         """
-        online, target, next_actions = self.unrolled(batch)
+        online = self.unroll(batch)
         alive = self.mixing_alive(batch.view)
         learns = batch.valid.unsqueeze(-1) & alive[:, :-1]  # [B, T, N]
+        q = chosen(online.qs[:, :-1], batch.actions)
         targets = self.targets(
             batch,
-            chosen(target.qs[:, 1:], next_actions),
+            self.bootstrap(batch, online, self.own_q, q),
             terminated=batch.terminated.unsqueeze(-1) | ~alive[:, 1:],
             valid=learns,
         )
-        error = chosen(online.qs[:, :-1], batch.actions) - targets
+        error = q - targets
         return masked_mean(error.square(), learns), {
-            "q": masked_mean(error + targets, learns),
+            "q": masked_mean(q, learns),
             "target": masked_mean(targets, learns),
             "td_error": masked_mean(error.abs(), learns),
         }

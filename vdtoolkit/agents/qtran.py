@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vdtoolkit.agents.base import Networks
-from vdtoolkit.agents.value import ValueAgents
+from vdtoolkit.agents.value import ValueAgents, before
 from vdtoolkit.batch import EpisodeBatch, View, chosen, greedy, masked_mean
 from vdtoolkit.config import Config
 from vdtoolkit.networks import Utilities, mlp
@@ -185,14 +185,10 @@ class QTRANBaseAgents(ValueAgents):
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """L_td + lambda_opt L_opt + lambda_nopt L_nopt (eqs. 8 to 11 of the paper)."""
-        online, target, next_actions = self.unrolled(batch)
-        now, after = batch.view[:, :-1], batch.view[:, 1:]
-        here = Utilities(online.qs[:, :-1], online.hidden[:, :-1])
-        there = Utilities(target.qs[:, 1:], target.hidden[:, 1:])
+        online = self.unroll(batch)
+        here, now = before(online), batch.view[:, :-1]
         q_jt = self.q_tot(self.online, here, batch.actions, now)
-        with torch.no_grad():
-            bootstrap = self.q_tot(self.target, there, next_actions, after)
-        targets = self.targets(batch, bootstrap)
+        targets = self.targets(batch, self.bootstrap(batch, online, self.q_tot, q_jt))
         l_td = masked_mean((q_jt - targets).square(), batch.valid)
         l_opt, l_nopt = self.condition_losses(here, batch.actions, now, q_jt.detach(), batch.valid)
         c = self.config
@@ -265,26 +261,27 @@ class QTRANAltAgents(QTRANBaseAgents):
     def q_tot(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
         """The mean over living agents of their Q_jt(u)."""
         each = chosen(self.counterfactual(nets, utilities, actions, view), actions)
+        return self._mean_of_living(each, view)
+
+    def own_q_jt(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
+        """Every agent's Q_jt(u), [..., N]; where one is dead the living answer for it."""
+        each = chosen(self.counterfactual(nets, utilities, actions, view), actions)
+        team = self._mean_of_living(each, view).unsqueeze(-1)
+        return torch.where(self.mixing_alive(view), each, team)
+
+    def _mean_of_living(self, each: Tensor, view: View) -> Tensor:
         alive = self.mixing_alive(view).to(each.dtype)
         return (each * alive).sum(-1) / alive.sum(-1).clamp(min=1.0)
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """L_td + lambda_opt L_opt + lambda_nopt L_nopt-min (eqs. 8, 9, 12), over living agents."""
-        online, target, next_actions = self.unrolled(batch)
-        now, after = batch.view[:, :-1], batch.view[:, 1:]
-        here = Utilities(online.qs[:, :-1], online.hidden[:, :-1])
-        there = Utilities(target.qs[:, 1:], target.hidden[:, 1:])
-        alive = self.mixing_alive(batch.view)
-        learns = batch.valid.unsqueeze(-1) & alive[:, :-1]  # [B, T, N]
+        online = self.unroll(batch)
+        here, now = before(online), batch.view[:, :-1]
+        alive = self.mixing_alive(now)
+        learns = batch.valid.unsqueeze(-1) & alive  # [B, T, N]
         table = self.counterfactual(self.online, here, batch.actions, now)  # [B, T, N, A]
         q_jt = chosen(table, batch.actions)
-        with torch.no_grad():
-            next_table = self.counterfactual(self.target, there, next_actions, after)
-            bootstrap = chosen(next_table, next_actions)
-            # an agent that has died has no copy of Q_jt to ask: the living answer for it
-            team = self.q_tot(self.target, there, next_actions, after).unsqueeze(-1)
-            bootstrap = torch.where(alive[:, 1:], bootstrap, team)
-        targets = self.targets(batch, bootstrap)
+        targets = self.targets(batch, self.bootstrap(batch, online, self.own_q_jt, q_jt))
         l_td = masked_mean((q_jt - targets).square(), learns)
         l_opt, l_nopt = self.condition_losses(here, batch.actions, now, table.detach(), learns)
         c = self.config

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vdtoolkit.agents.base import Agents
+from vdtoolkit.agents.base import Agents, Networks
 from vdtoolkit.batch import EpisodeBatch, View, chosen, greedy, masked_mean
 from vdtoolkit.networks import Utilities
 from vdtoolkit.returns import td_lambda_targets
+
+# (networks, utilities, joint actions [..., N], view) -> [...] or [..., N]
+Value = Callable[[Networks, Utilities, Tensor, View], Tensor]
 
 
 class ValueAgents(Agents):
@@ -21,30 +25,37 @@ class ValueAgents(Agents):
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over valid moves of (Q_tot(taken) - target)^2."""
-        online, target, next_actions = self.unrolled(batch)
-        now, after = batch.view[:, :-1], batch.view[:, 1:]
-        q_tot = self.q_tot(self.online, _at(online, slice(None, -1)), batch.actions, now)
-        with torch.no_grad():
-            bootstrap = self.q_tot(self.target, _at(target, slice(1, None)), next_actions, after)
-        targets = self.targets(batch, bootstrap)
+        online = self.unroll(batch)
+        q_tot = self.q_tot(self.online, before(online), batch.actions, batch.view[:, :-1])
+        targets = self.targets(batch, self.bootstrap(batch, online, self.q_tot, q_tot))
         error = q_tot - targets
-        loss = masked_mean(error.square(), batch.valid)
-        return loss, {
+        return masked_mean(error.square(), batch.valid), {
             "q_tot": masked_mean(q_tot, batch.valid),
             "target": masked_mean(targets, batch.valid),
             "td_error": masked_mean(error.abs(), batch.valid),
         }
 
-    def unrolled(self, batch: EpisodeBatch) -> tuple[Utilities, Utilities, Tensor]:
-        """Online and target utilities at all T+1 moments, and the bootstrap's joint actions.
+    def unroll(self, batch: EpisodeBatch) -> Utilities:
+        """Online utilities at all T+1 moments, qs [B, T+1, N, A]."""
+        return self.online.agent.unroll(batch.view.obs, batch.actions)
 
-        The actions [B, T, N] are greedy in the online utilities (double Q) or the target's.
+    @torch.no_grad()
+    def bootstrap(
+        self, batch: EpisodeBatch, online: Utilities, value: Value, like: Tensor
+    ) -> Tensor:
+        """What the target networks say of the moments that moves led to, [B, T, ...].
+
+        value: `q_tot` or another of its kind, asked at the joint actions that are greedy in the
+        online utilities (double Q) or the target's own.  Zeros like `like` where nothing is
+        bootstrapped, as in one-shot games.
         """
-        online = self.online.agent.unroll(batch.view.obs, batch.actions)
-        with torch.no_grad():
-            target = self.target.agent.unroll(batch.view.obs, batch.actions)
-        picker = online.qs.detach() if self.config.double_q else target.qs
-        return online, target, greedy(picker, batch.view.available)[:, 1:]
+        if not batch.bootstraps:
+            return torch.zeros_like(like)
+        target = self.target.agent.unroll(batch.view.obs, batch.actions)
+        picker = online if self.config.double_q else target
+        actions = greedy(picker.qs, batch.view.available)[:, 1:]
+        after = Utilities(target.qs[:, 1:], target.hidden[:, 1:])
+        return value(self.target, after, actions, batch.view[:, 1:])
 
     def targets(self, batch: EpisodeBatch, bootstrap: Tensor, **which: Any) -> Tensor:
         """TD(lambda) targets, detached; bootstrap [B, T, ...]; `which` replaces batch's masks."""
@@ -64,5 +75,6 @@ class ValueAgents(Agents):
         return torch.where(self.mixing_alive(view), chosen(utilities.qs, actions), 0.0)
 
 
-def _at(utilities: Utilities, moments: slice) -> Utilities:
-    return Utilities(utilities.qs[:, moments], utilities.hidden[:, moments])
+def before(utilities: Utilities) -> Utilities:
+    """The moments at which moves were made: all but the last."""
+    return Utilities(utilities.qs[:, :-1], utilities.hidden[:, :-1])
