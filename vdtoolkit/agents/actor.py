@@ -49,10 +49,7 @@ class Actor:
         """PettingZoo's dicts to {agent: action}, for exactly the agents observed."""
         obs = self.team.encode_obs(observations)[None]
         available = self.team.encode_available(observations, infos)
-        nothing = ~available.any(-1)
-        if nothing.any():
-            agent = self.team.agents[int(np.argmax(nothing))]
-            raise ValueError(f"agent {agent!r}: action_mask is all zeros: it has nothing to do")
+        refuse_idleness(self.team, available)
         actions = self._choose(obs, available[None], np.array([self._fresh]))
         self._fresh = False
         return self.team.decode(actions[0], list(observations))
@@ -78,6 +75,14 @@ class Actor:
         actions = self._policy(qs, available, self._epsilon(), self._rng)
         self._last = actions
         return actions
+
+
+def refuse_idleness(team: Team, available: np.ndarray) -> None:
+    """Every agent that is to act needs something to do; available: [N, A]."""
+    nothing = ~available.any(-1)
+    if nothing.any():
+        agent = team.agents[int(np.argmax(nothing))]
+        raise ValueError(f"agent {agent!r}: action_mask is all zeros: it has nothing to do")
 
 
 def epsilon_greedy(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vdtoolkit.agents.actor import Actor, epsilon_greedy
+from vdtoolkit.agents.actor import Actor, epsilon_greedy, refuse_idleness
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.config import Config as AnyConfig
 from vdtoolkit.config import with_overrides
@@ -132,7 +132,7 @@ class Agents:
         elif (state is None) == self.team.has_state:
             self.team.encode_state(state, self._moment.obs)  # says what is missing or too much
         elif infos is not None and not self._told_infos:
-            self._late_masks(observations, infos)
+            self._late_infos(observations, infos)
         actions = self.act_steps()[0]
         return self.team.decode(actions, self._episode.acting)
 
@@ -274,10 +274,15 @@ class Agents:
         """How an agent picks from its network's output; qs, available [E, N, A] -> [E, N]."""
         return epsilon_greedy(qs, available, epsilon, rng)
 
-    def _late_masks(self, observations: Dicts, infos: Dicts) -> None:
-        """Masks that came with act() because observe() was given no infos."""
+    def _late_infos(self, observations: Dicts, infos: Dicts) -> None:
+        """Masks and deaths that came with act() because observe() was given no infos."""
         assert self._moment is not None and self.replay is not None
         acting = {a: observations[a] for a in self._episode.acting}
         available = self.team.encode_available(acting, infos)
-        self._moment.available[0] = available
-        self.replay.open["available"][0, self.replay.t[0]] = available
+        refuse_idleness(self.team, available)
+        alive = self._moment.alive[0].copy()
+        for agent in acting:
+            alive[self.team.index(agent)] = bool((infos.get(agent) or {}).get("alive", True))
+        for name, told in (("available", available), ("alive", alive)):
+            getattr(self._moment, name)[0] = told
+            self.replay.open[name][0, self.replay.t[0]] = told
