@@ -241,7 +241,10 @@ class Agents:
             return
         spec, c = self.team.spec, self.config
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(self._init_seed.generate_state(1, np.uint64)[0] >> 1))
+            # not torch.manual_seed: it would seed the accelerators' global generators as well
+            torch.default_generator.manual_seed(
+                int(self._init_seed.generate_state(1, np.uint64)[0]) >> 1
+            )
             agent = AgentNet(
                 spec,
                 c.hidden_dim,
