@@ -271,18 +271,20 @@ def paths(agents: Agents, game: Any) -> list[Moment]:
 
 def visited(agents: Agents, env: Any, episodes: int, seed: int) -> list[Moment]:
     """The moments at which a greedy team acts, over some episodes of any env."""
-    team, actor, moments = agents.team, agents.actor(), []
+    team, actor = agents.team, agents.actor()
+    moments: list[Moment] = []
     for own in np.random.SeedSequence(seed).generate_state(episodes):
         episode = TeamEpisode(team)
         observations, infos = env.reset(seed=int(own))
         step = episode.start(observations, infos, env.state() if team.has_state else None)
-        steps, actions = [step], []
+        steps, actions = [step], list[list[int]]()
         while not step.last[0]:
             moments.append(Moment(f"visited {len(moments)}", list(steps), list(actions)))
             chosen_now = actor.act_steps(step)[0]
             actions.append(chosen_now.tolist())
             told = env.step(team.decode(chosen_now, episode.acting))
-            step = episode.advance(*told, state=env.state() if team.has_state else None)
+            state = env.state() if team.has_state else None
+            step = episode.advance(told[0], told[1], told[2], told[3], told[4], state)
             steps.append(step)
     return moments
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +60,7 @@ def options_type() -> Any:
         (
             name,
             Annotated[cls.Config, tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
-            field(default_factory=lambda name=name: lab_config(name)),
+            field(default_factory=partial(lab_config, name)),
         )
         for name, cls in ALGORITHMS.items()
     ]
@@ -172,9 +173,9 @@ def write(lab: LabResult, out: Path) -> None:
     """The files of `WRITTEN`; pictures of the state where play begins."""
     import json
 
-    from vdtoolkit.igm.report_curves import plot_curves
-    from vdtoolkit.igm.report_figures import plot_overview
-    from vdtoolkit.igm.report_strip import plot_strip
+    from vdtoolkit.igm.report.curves import plot_curves
+    from vdtoolkit.igm.report.figures import plot_overview
+    from vdtoolkit.igm.report.strip import plot_strip
 
     for name, draw in (
         ("overview.png", plot_overview),

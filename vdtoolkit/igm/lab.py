@@ -37,7 +37,7 @@ from vdtoolkit.team import Team
 from vdtoolkit.training import play
 
 N_ENVS = 32  # episodes played side by side
-UPDATES_PER_EPISODE = 0.1
+UPDATES_PER_EPISODE = 0.075
 SNAPSHOTS = 10  # audits on the way
 TICKS = 40  # how often a run tells how far it is and sets its step size
 
@@ -48,7 +48,7 @@ SETTINGS: dict[str, Any] = {
     "recurrent": False,
     "last_action": False,
     "lr": 3e-3,
-    "batch_size": 256,
+    "batch_size": 64,
     "buffer_size": 20_000,
     "target_interval": 50,
     "epsilon_start": 1.0,

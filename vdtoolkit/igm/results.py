@@ -57,7 +57,7 @@ class Audit:
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
         """The audit as plain JSON data, written to `path` where given."""
-        from vdtoolkit.igm.report_json import to_json, write_json
+        from vdtoolkit.igm.report.data import to_json, write_json
 
         if path is not None:
             write_json(self, path)
@@ -65,7 +65,7 @@ class Audit:
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The audit as one self-contained HTML page, written to `path` where given."""
-        from vdtoolkit.igm.report_html import audit_html
+        from vdtoolkit.igm.report.page import audit_html
 
         page = audit_html(self)
         if path is not None:
@@ -74,7 +74,7 @@ class Audit:
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """The audit as heat maps (a matplotlib Figure), saved to `path` where given."""
-        from vdtoolkit.igm.report_figures import plot_audit
+        from vdtoolkit.igm.report.figures import plot_audit
 
         figure = plot_audit(self)
         if path is not None:
@@ -82,12 +82,12 @@ class Audit:
         return figure
 
     def __rich__(self) -> Any:
-        from vdtoolkit.igm.report_terminal import audit_renderable
+        from vdtoolkit.igm.report.terminal import audit_renderable
 
         return audit_renderable(self)
 
     def __str__(self) -> str:
-        from vdtoolkit.igm.report_terminal import plain
+        from vdtoolkit.igm.report.terminal import plain
 
         return plain(self)
 
@@ -154,7 +154,7 @@ class LabResult:
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
         """The run as plain JSON data, written to `path` where given."""
-        from vdtoolkit.igm.report_json import to_json, write_json
+        from vdtoolkit.igm.report.data import to_json, write_json
 
         if path is not None:
             write_json(self, path)
@@ -162,7 +162,7 @@ class LabResult:
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The run as one self-contained HTML page, written to `path` where given."""
-        from vdtoolkit.igm.report_html import html_page
+        from vdtoolkit.igm.report.page import html_page
 
         page = html_page(self)
         if path is not None:
@@ -171,7 +171,7 @@ class LabResult:
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """The run as heat maps (a matplotlib Figure), saved to `path` where given."""
-        from vdtoolkit.igm.report_figures import plot_overview
+        from vdtoolkit.igm.report.figures import plot_overview
 
         figure = plot_overview(self)
         if path is not None:
@@ -179,11 +179,11 @@ class LabResult:
         return figure
 
     def __rich__(self) -> Any:
-        from vdtoolkit.igm.report_terminal import lab_renderable
+        from vdtoolkit.igm.report.terminal import lab_renderable
 
         return lab_renderable(self)
 
     def __str__(self) -> str:
-        from vdtoolkit.igm.report_terminal import plain
+        from vdtoolkit.igm.report.terminal import plain
 
         return plain(self)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from rich.text import Text
 
-from vdtoolkit.igm.report_grid import MARGIN, STYLES, Block, block_lines, flow
-from vdtoolkit.igm.report_slices import (
+from vdtoolkit.igm.report.grid import MARGIN, STYLES, Block, block_lines, flow
+from vdtoolkit.igm.report.slices import (
     LARGEST,
     Slice,
     caption,
@@ -20,7 +20,7 @@ from vdtoolkit.igm.report_slices import (
     slice_count,
     slices,
 )
-from vdtoolkit.igm.report_text import MARKS, SYMBOLS, decimals, joint_action, number
+from vdtoolkit.igm.report.text import MARKS, SYMBOLS, decimals, joint_action, number
 from vdtoolkit.igm.results import Audit, StateAudit
 
 Lines = Iterator[Text]

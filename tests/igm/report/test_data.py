@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from igm import fakes
 
-from vdtoolkit.igm.report_json import to_json
+from vdtoolkit.igm.report.data import to_json
 
 
 def test_a_lab_run_survives_strict_json():

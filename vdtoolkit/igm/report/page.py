@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from vdtoolkit.igm.report_cells import legend_html, state_html, title_html
-from vdtoolkit.igm.report_curves import plot_curves
-from vdtoolkit.igm.report_figures import plot_audit, plot_overview
-from vdtoolkit.igm.report_lists import (
+from vdtoolkit.igm.report.cells import legend_html, state_html, title_html
+from vdtoolkit.igm.report.curves import plot_curves
+from vdtoolkit.igm.report.figures import plot_audit, plot_overview
+from vdtoolkit.igm.report.lists import (
     configurations_html,
     igm_html,
     limits_html,
@@ -15,11 +15,11 @@ from vdtoolkit.igm.report_lists import (
     summary_html,
     versions_html,
 )
-from vdtoolkit.igm.report_strip import plot_strip
-from vdtoolkit.igm.report_style import STYLE
-from vdtoolkit.igm.report_summary import findings, igm_words, one_step, representative, seed_note
-from vdtoolkit.igm.report_svg import inline_svg
-from vdtoolkit.igm.report_text import CLAIMS, DEFINITIONS, decimals, measure, of_total, percent
+from vdtoolkit.igm.report.strip import plot_strip
+from vdtoolkit.igm.report.style import STYLE
+from vdtoolkit.igm.report.summary import findings, igm_words, one_step, representative, seed_note
+from vdtoolkit.igm.report.svg import inline_svg
+from vdtoolkit.igm.report.text import CLAIMS, DEFINITIONS, decimals, measure, of_total, percent
 from vdtoolkit.igm.results import Audit, LabResult, MethodResult, StateAudit
 
 MOST_STATES = 4

@@ -10,8 +10,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from vdtoolkit.igm.report_slices import LARGEST, Slice
-from vdtoolkit.igm.report_text import COLOURS, MARKS, number
+from vdtoolkit.igm.report.slices import LARGEST, Slice
+from vdtoolkit.igm.report.text import COLOURS, MARKS, number
 
 INK = "#1c2430"  # the page turns this into its own ink, light or dark
 FAINT = "#7a8594"

@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from vdtoolkit.igm.report_heat import Scale, colour, ink_on, scale_of
-from vdtoolkit.igm.report_slices import (
+from vdtoolkit.igm.report.heat import Scale, colour, ink_on, scale_of
+from vdtoolkit.igm.report.slices import (
     Slice,
     caption,
     margins,
@@ -21,7 +21,7 @@ from vdtoolkit.igm.report_slices import (
     slices,
     with_gaps,
 )
-from vdtoolkit.igm.report_text import (
+from vdtoolkit.igm.report.text import (
     MARKS,
     MEANING,
     MISSING,

@@ -5,10 +5,10 @@ import pytest
 from igm import fakes
 from matplotlib.patches import Rectangle
 
-from vdtoolkit.igm.report_curves import over_seeds, plot_curves
-from vdtoolkit.igm.report_figures import plot_audit, plot_overview
-from vdtoolkit.igm.report_heat import colour, ink_on, scale_of
-from vdtoolkit.igm.report_strip import plot_strip
+from vdtoolkit.igm.report.curves import over_seeds, plot_curves
+from vdtoolkit.igm.report.figures import plot_audit, plot_overview
+from vdtoolkit.igm.report.heat import colour, ink_on, scale_of
+from vdtoolkit.igm.report.strip import plot_strip
 
 
 def texts(ax):

@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from vdtoolkit.igm.report_heat import (
+from vdtoolkit.igm.report.heat import (
     FAINT,
     FONT,
     INK,
@@ -25,7 +25,7 @@ from vdtoolkit.igm.report_heat import (
     whole,
     write,
 )
-from vdtoolkit.igm.report_slices import (
+from vdtoolkit.igm.report.slices import (
     Slice,
     caption,
     margins,
@@ -35,8 +35,8 @@ from vdtoolkit.igm.report_slices import (
     slice_count,
     slices,
 )
-from vdtoolkit.igm.report_summary import Row, earned, representative, summary
-from vdtoolkit.igm.report_text import MARKS, MEANING, decimals, measure, number
+from vdtoolkit.igm.report.summary import Row, earned, representative, summary
+from vdtoolkit.igm.report.text import MARKS, MEANING, decimals, measure, number
 from vdtoolkit.igm.results import Audit, LabResult, StateAudit
 
 PANEL = 2.75  # inches, the side of a heat map

@@ -6,8 +6,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vdtoolkit.igm.report_summary import Row, earned, game_decimals, limit_earns, one_step, summary
-from vdtoolkit.igm.report_text import (
+from vdtoolkit.igm.report.summary import Row, earned, game_decimals, limit_earns, one_step, summary
+from vdtoolkit.igm.report.text import (
     CLASSES,
     Spread,
     joint_action,

@@ -7,10 +7,10 @@ import pytest
 from igm import fakes
 from rich.console import Console
 
-from vdtoolkit.igm.report_slices import crop, slices
-from vdtoolkit.igm.report_summary import findings, representative, summary
-from vdtoolkit.igm.report_terminal import audit_renderable, lab_renderable, plain
-from vdtoolkit.igm.report_text import decimals, measure, number, percent
+from vdtoolkit.igm.report.slices import crop, slices
+from vdtoolkit.igm.report.summary import findings, representative, summary
+from vdtoolkit.igm.report.terminal import audit_renderable, lab_renderable, plain
+from vdtoolkit.igm.report.text import decimals, measure, number, percent
 
 AUDITS = ["three_agents", "five_agents", "masked", "two_step", "searched"]
 

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vdtoolkit.igm.report_heat import FAINT, FONT, INK, Heat, Scale, draw, scale_of, whole, write
-from vdtoolkit.igm.report_slices import marks, plane
-from vdtoolkit.igm.report_summary import one_step, representative
-from vdtoolkit.igm.report_text import decimals, joint_action
+from vdtoolkit.igm.report.heat import FAINT, FONT, INK, Heat, Scale, draw, scale_of, whole, write
+from vdtoolkit.igm.report.slices import marks, plane
+from vdtoolkit.igm.report.summary import one_step, representative
+from vdtoolkit.igm.report.text import decimals, joint_action
 from vdtoolkit.igm.results import LabResult, SeedResult, Snapshot, StateAudit
 
 MOMENTS = 6

@@ -9,11 +9,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from vdtoolkit.igm.report_grid import STYLES
-from vdtoolkit.igm.report_rows import limits_table, summary_table
-from vdtoolkit.igm.report_states import Lines, state_lines
-from vdtoolkit.igm.report_summary import findings, representative, seed_note
-from vdtoolkit.igm.report_text import (
+from vdtoolkit.igm.report.grid import STYLES
+from vdtoolkit.igm.report.rows import limits_table, summary_table
+from vdtoolkit.igm.report.states import Lines, state_lines
+from vdtoolkit.igm.report.summary import findings, representative, seed_note
+from vdtoolkit.igm.report.text import (
     CLAIMS,
     MARKS,
     MEANING,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from vdtoolkit.igm.report_cells import game_table
-from vdtoolkit.igm.report_heat import scale_of
-from vdtoolkit.igm.report_rows import limit_status, sse_words
-from vdtoolkit.igm.report_slices import caption, plane, slice_at
-from vdtoolkit.igm.report_summary import (
+from vdtoolkit.igm.report.cells import game_table
+from vdtoolkit.igm.report.heat import scale_of
+from vdtoolkit.igm.report.rows import limit_status, sse_words
+from vdtoolkit.igm.report.slices import caption, plane, slice_at
+from vdtoolkit.igm.report.summary import (
     Row,
     earned,
     game_decimals,
@@ -19,7 +19,7 @@ from vdtoolkit.igm.report_summary import (
     representative,
     summary,
 )
-from vdtoolkit.igm.report_text import (
+from vdtoolkit.igm.report.text import (
     CLASSES,
     Spread,
     decimals,

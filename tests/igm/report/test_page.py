@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import pytest
 from igm import fakes
 
-from vdtoolkit.igm.report_cells import title_html
-from vdtoolkit.igm.report_html import audit_html, html_page
-from vdtoolkit.igm.report_text import DEFINITIONS
+from vdtoolkit.igm.report.cells import title_html
+from vdtoolkit.igm.report.page import audit_html, html_page
+from vdtoolkit.igm.report.text import DEFINITIONS
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = "<script>alert('x')</script>&\"boom\""

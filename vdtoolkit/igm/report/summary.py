@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vdtoolkit.igm.report_text import (
+from vdtoolkit.igm.report.text import (
     CLAIMS,
     CLASSES,
     Spread,

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from vdtoolkit.igm.report_heat import FAINT, FONT, INK, write
-from vdtoolkit.igm.report_strip import history
-from vdtoolkit.igm.report_summary import one_step
+from vdtoolkit.igm.report.heat import FAINT, FONT, INK, write
+from vdtoolkit.igm.report.strip import history
+from vdtoolkit.igm.report.summary import one_step
 from vdtoolkit.igm.results import Audit, LabResult, MethodResult
 
 LINE, BAND, OTHERS = "#0072b2", "#56b4e9", "#c9ced6"

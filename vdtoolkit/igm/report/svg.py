@@ -9,8 +9,8 @@ from html import escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from vdtoolkit.igm.report_curves import LINE, OTHERS
-from vdtoolkit.igm.report_heat import FAINT, INK
+from vdtoolkit.igm.report.curves import LINE, OTHERS
+from vdtoolkit.igm.report.heat import FAINT, INK
 
 IN_THE_PAGE = {INK: "ink", FAINT: "faint", LINE: "accent", OTHERS: "quiet"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vdtoolkit.igm.report_text import MARKS
+from vdtoolkit.igm.report.text import MARKS
 from vdtoolkit.igm.results import JointAction, StateAudit
 
 LARGEST = 10  # actions a side that a table of numbers shows in full

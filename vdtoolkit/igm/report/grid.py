@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
-from vdtoolkit.igm.report_slices import Slice, with_gaps
-from vdtoolkit.igm.report_text import MARKS, SYMBOLS, number
+from vdtoolkit.igm.report.slices import Slice, with_gaps
+from vdtoolkit.igm.report.text import MARKS, SYMBOLS, number
 
 STYLES = {"optimum": "bold green", "best": "bold yellow", "greedy": "bold magenta"}
 MARGIN = "cyan"

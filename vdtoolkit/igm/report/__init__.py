@@ -1,0 +1,1 @@
+"""How audits and lab runs are shown: terminal, figures, one HTML page, JSON."""
