@@ -85,7 +85,7 @@ class Team:
             getattr(env, "state_space", None),
             has_state=_has_state(env),
             reward=reward,
-            state_slices=getattr(env.unwrapped, "state_slices", None),
+            state_slices=getattr(_unwrapped(env), "state_slices", None),
         )
 
     @property
@@ -163,7 +163,7 @@ class Team:
             )
         if self.state_space is not None and not isinstance(self.state_space, spaces.Box):
             state = flatten(self.state_space, state)
-        flat = np.asarray(state, np.float32).reshape(-1)
+        flat = np.array(state, np.float32).reshape(-1)  # a copy: some envs change theirs in place
         if self.state_dim is None:
             self.state_dim = flat.size
         if flat.size != self.state_dim:
@@ -225,7 +225,7 @@ class TeamEpisode:
             return self._step(seen, infos, state, reward=reward)
         cut = {a for a in truncations if truncations[a]}
         seen = {a: observations[a] for a in observations if a in cut or not cut}
-        if not seen:
+        if not seen and not _lost(infos):
             raise ValueError(
                 f"the episode ended at move {self.moves} by "
                 f"{'truncation' if cut else 'termination'} and step() returned no last "
@@ -251,11 +251,9 @@ class TeamEpisode:
         available = self.team.encode_available(seen, infos)
         self._repair_or_refuse(available, terminated or truncated)
         alive = np.zeros(len(self.team.agents), bool)
-        lost = False
         for agent in seen:
             info = (infos or {}).get(agent) or {}
             alive[self.team.index(agent)] = bool(info.get("alive", True)) and not terminated
-            lost = lost or bool(info.get("lost_game", False))
         return Step(
             obs=obs[None],
             state=self.team.encode_state(state, obs)[None],
@@ -265,7 +263,7 @@ class TeamEpisode:
             first=np.array([first]),
             terminated=np.array([terminated]),
             truncated=np.array([truncated]),
-            lost=np.array([lost]),
+            lost=np.array([_lost(infos)]),
         )
 
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
@@ -302,7 +300,7 @@ class TeamEpisode:
 def _check_parallel(env: Any) -> None:
     if isinstance(env, AECEnv):
         raise TypeError(
-            f"{type(env).__name__} is an AEC environment (one agent at a time): convert it with "
+            f"{env} is an AEC environment (one agent at a time): convert it with "
             "pettingzoo.utils.conversions.aec_to_parallel(env)"
         )
     if not isinstance(env, ParallelEnv):
@@ -318,8 +316,12 @@ def _has_state(env: Any) -> bool:
     """Whether the env overrides PettingZoo's `state()`; wrappers are looked through."""
     if getattr(env, "state_space", None) is not None:
         return True
-    state = getattr(type(env.unwrapped), "state", None)
+    state = getattr(type(_unwrapped(env)), "state", None)
     return state not in (None, ParallelEnv.state, AECEnv.state)
+
+
+def _unwrapped(env: Any) -> Any:
+    return getattr(env, "unwrapped", env)
 
 
 def _discrete(agent: str, space: gymnasium.Space) -> spaces.Discrete:
@@ -346,6 +348,12 @@ def _mask(observation: Any, infos: Dicts | None, agent: str) -> Any:
     if isinstance(observation, Mapping) and "action_mask" in observation:
         return observation["action_mask"]
     return ((infos or {}).get(agent) or {}).get("action_mask")
+
+
+def _lost(infos: Dicts | None) -> bool:
+    """Whether anybody, living or not, is told that the environment broke."""
+    told = (infos or {}).values()
+    return any(bool(info.get("lost_game", False)) for info in told if isinstance(info, Mapping))
 
 
 def _flattener(space: gymnasium.Space) -> Callable[[Any], np.ndarray]:

@@ -1,0 +1,318 @@
+"""`Team`: names, spaces, masks and state as arrays and back; each refusal word by word."""
+
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from pettingzoo.test import parallel_api_test
+from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
+from pettingzoo.utils.wrappers import BaseParallelWrapper
+from teams import NoState, Relay, plain_team, says, told
+from vdtoolkit.envs import matrix_game_v0
+
+from vdtoolkit.step import TeamSpec
+from vdtoolkit.team import Team
+
+
+@pytest.mark.parametrize("masks", ["infos", "observations"])
+@pytest.mark.parametrize("end", ["terminated", "truncated", "mixed"])
+def test_the_relay_of_these_tests_is_a_lawful_pettingzoo_env(masks, end):
+    class Legal(Relay):  # parallel_api_test knows masks in infos by no name of ours
+        def step(self, actions):
+            if actions["bob"] - 2 == self.clock % 5:
+                actions = {**actions, "bob": 2 + (self.clock + 1) % 5}
+            return super().step({a: actions[a] for a in self.agents})
+
+    parallel_api_test(Legal(masks=masks, end=end), num_cycles=30)
+
+
+# -- sizes ----------------------------------------------------------------------------------
+
+
+def test_sizes_are_those_of_the_largest_agent():
+    team = Team.from_env(Relay())
+    assert team.agents == ("ann", "bob", "cyd")
+    assert team.obs_dims == [3, 4, 4]
+    assert team.n_actions.tolist() == [3, 5, 2]
+    assert team.spec == TeamSpec(n_agents=3, n_actions=5, obs_dim=4, state_dim=7)
+    owned = [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
+    assert team.owned.tolist() == np.array(owned, bool).tolist()
+
+
+def test_agents_keep_the_order_of_their_action_spaces():
+    box, names = Box(-1, 1, (2,)), ("zoe", "ada", "mia")
+    team = Team(told(reversed(names), box), {a: Discrete(2 + i) for i, a in enumerate(names)})
+    assert team.agents == names
+    assert [team.index(a) for a in names] == [0, 1, 2]
+    assert team.n_actions.tolist() == [2, 3, 4]
+
+
+def test_making_a_team_neither_resets_nor_changes_the_env():
+    env = Relay()
+    before = set(vars(env))
+    Team.from_env(env)
+    assert set(vars(env)) == before
+    assert not hasattr(env, "clock")
+
+
+def test_wrapped_and_converted_envs_are_taken():
+    env = aec_to_parallel(parallel_to_aec(matrix_game_v0.parallel_env("climbing")))
+    team = Team.from_env(env)
+    assert team.has_state
+    assert team.spec == TeamSpec(2, 3, 1, 1)
+    assert Team.from_env(BaseParallelWrapper(Relay())).state_dim == 7
+    bare = Team.from_env(BaseParallelWrapper(Relay(state="bare")))
+    assert bare.has_state
+    assert bare.state_dim is None
+    assert not Team.from_env(BaseParallelWrapper(NoState())).has_state
+
+
+def test_an_env_need_not_inherit_from_parallel_env():
+    class Duck:
+        possible_agents = ("a", "b")
+
+        def observation_space(self, agent):
+            return Box(-1, 1, (3,))
+
+        def action_space(self, agent):
+            return Discrete(2)
+
+    assert Team.from_env(Duck()).spec == TeamSpec(2, 2, 3, 6)
+
+
+def test_slices_of_the_state_are_taken_from_the_env():
+    env = Relay()
+    env.state_slices = {"bob": (2, 5)}
+    assert Team.from_env(env).state_slices == {"bob": (2, 5)}
+    assert Team.from_env(BaseParallelWrapper(env)).state_slices == {"bob": (2, 5)}
+
+
+# -- observations ---------------------------------------------------------------------------
+
+
+def test_unlike_observations_are_flattened_and_padded_with_zeros():
+    team = Team.from_env(Relay())
+    obs = team.encode_obs(
+        {"cyd": 2, "ann": np.array([1, 2, 3]), "bob": np.array([[4.0, 5.0], [6.0, 7.0]])}
+    )
+    assert obs.dtype == np.float32
+    assert obs.tolist() == [[1, 2, 3, 0], [4, 5, 6, 7], [0, 0, 1, 0]]
+
+
+def test_an_agent_that_is_not_observed_is_a_row_of_zeros():
+    team = plain_team()
+    assert team.encode_obs({"c": np.array([1.0, 2.0])}).tolist() == [[0, 0], [0, 0], [1, 2], [0, 0]]
+
+
+def test_the_mask_is_taken_out_of_the_observation():
+    team = Team.from_env(Relay(masks="observations"))
+    assert team.obs_dims == [3, 4, 4]
+    seen = {"action_mask": np.ones(5), "observation": np.array([[1.0, 2.0], [3.0, 4.0]])}
+    assert team.encode_obs({"bob": seen})[1].tolist() == [1, 2, 3, 4]
+
+
+def test_a_dict_observation_with_two_parts_beside_the_mask_is_flattened_in_its_spaces_order():
+    space = Dict(
+        {"there": Box(-9, 9, (2,)), "action_mask": MultiBinary(3), "here": Box(-9, 9, (1,))}
+    )
+    team = Team({"a": space}, {"a": Discrete(3)})
+    seen = {"here": np.array([1.0]), "action_mask": np.ones(3), "there": np.array([2.0, 3.0])}
+    assert team.encode_obs({"a": seen}).tolist() == [[1, 2, 3]]  # gymnasium sorts the keys
+
+
+def test_an_image_is_flattened():
+    team = Team({"a": Box(0, 255, (2, 3, 1), np.uint8)}, {"a": Discrete(2)})
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    assert team.encode_obs({"a": image}).tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+# -- actions --------------------------------------------------------------------------------
+
+
+def test_actions_go_back_into_each_agents_own_space_and_only_to_those_that_act():
+    team = Team.from_env(Relay())
+    actions = team.decode(np.array([2, 4, 1]), ["cyd", "bob"])
+    assert actions == {"cyd": 1, "bob": 6}
+    assert list(actions) == ["cyd", "bob"]
+    assert all(type(u) is int for u in actions.values())
+    assert all(team.action_spaces[a].contains(u) for a, u in actions.items())
+
+
+def test_without_masks_an_agent_has_its_own_actions():
+    team = Team.from_env(Relay())
+    available = team.encode_available(told(["ann", "cyd"], None), None)
+    assert available.tolist() == [[1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 1, 0, 0, 0]]
+    assert available.dtype == bool
+
+
+def test_masks_come_from_infos_and_from_observations_first():
+    team = plain_team(n_actions=3)
+    in_obs = {"a": {"action_mask": [0, 1, 1]}, "b": {"x": 0}, "c": 0, "d": 0}
+    infos = {"a": {"action_mask": [1, 0, 0]}, "b": {"action_mask": np.array([0, 0, 1])}, "c": {}}
+    available = team.encode_available(in_obs, infos).astype(int)
+    assert available.tolist() == [[0, 1, 1], [0, 0, 1], [1, 1, 1], [1, 1, 1]]
+
+
+def test_an_info_may_be_missing_or_none():
+    team = plain_team(n_actions=2)
+    infos = {"b": None, "c": {"action_mask": None}}
+    assert team.encode_available(told("abc", 0), infos).tolist() == [[1, 1]] * 3 + [[1, 0]]
+
+
+def test_masks_of_unlike_agents_are_padded_as_unavailable():
+    team = Team.from_env(Relay())
+    mask = {"cyd": {"action_mask": [0, 1]}, "ann": {"action_mask": [True, False, True]}}
+    available = team.encode_available(told(["ann", "cyd"], None), mask)
+    assert available.tolist() == [[1, 0, 1, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0]]
+
+
+# -- state ----------------------------------------------------------------------------------
+
+
+def test_the_state_is_the_envs_own():
+    team = Team.from_env(Relay())
+    state = team.encode_state(np.arange(7.0), np.zeros((3, 4)))
+    assert state.dtype == np.float32
+    assert state.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_dict_state_is_flattened():
+    team = Team.from_env(Relay(state="dict"))
+    assert team.state_dim == 7
+    state = team.encode_state({"clock": 2, "dice": np.array([0.5])}, np.zeros((3, 4)))
+    assert state.tolist() == [0, 0, 1, 0, 0, 0, 0.5]
+
+
+def test_a_state_without_a_space_shows_its_size_at_first_use():
+    team = Team.from_env(Relay(state="bare"))
+    with says(ValueError, "the size of the state is not known before the first state is seen"):
+        _ = team.spec
+    team.encode_state(np.zeros((3, 2)), np.zeros((3, 4)))
+    assert team.spec.state_dim == 6
+
+
+def test_without_a_state_it_is_the_joint_observation():
+    team = Team.from_env(NoState())
+    assert team.spec.state_dim == 3 * 4
+    obs = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert team.encode_state(None, obs).tolist() == list(range(12))
+
+
+def test_what_is_handed_in_is_copied():
+    team = Team.from_env(Relay())
+    seen, state = np.zeros(3, np.float32), np.zeros(7, np.float32)
+    mask = np.ones(5, bool)
+    obs = team.encode_obs({"ann": seen})
+    flat = team.encode_state(state, obs)
+    available = team.encode_available({"bob": 0}, {"bob": {"action_mask": mask}})
+    seen[:], state[:], mask[:] = 7, 8, False
+    assert not obs.any()
+    assert not flat.any()
+    assert available[1].all()
+
+
+# -- refusals -------------------------------------------------------------------------------
+
+
+def test_actions_must_be_discrete():
+    walker = Box(-1.0, 1.0, (4,))
+    with says(
+        ValueError,
+        "agent 'walker_0' has action space Box(-1.0, 1.0, (4,), float32): "
+        "value decomposition needs Discrete actions",
+    ):
+        Team({"walker_0": Box(-1, 1, (2,))}, {"walker_0": walker})
+
+
+def test_an_aec_env_is_refused_with_the_way_to_convert_it():
+    with says(
+        TypeError,
+        "relay_v0 is an AEC environment (one agent at a time): convert it with "
+        "pettingzoo.utils.conversions.aec_to_parallel(env)",
+    ):
+        Team.from_env(parallel_to_aec(Relay()))
+
+
+def test_what_is_no_parallel_env_is_refused():
+    text = "is not a PettingZoo ParallelEnv: give an instance of one, or a vdtoolkit.Team"
+    with says(TypeError, f"CartPoleEnv {text}"):
+        Team.from_env(CartPoleEnv())
+    with says(TypeError, f"type {text}"):
+        Team.from_env(Relay)
+    with says(TypeError, f"str {text}"):
+        Team.from_env("simple_spread_v3")
+
+
+def test_a_team_without_agents_is_refused():
+    with says(ValueError, "the team has no agents: possible_agents is empty"):
+        Team({}, {})
+
+
+def test_spaces_must_be_of_the_same_agents():
+    box, two = Box(-1, 1, (2,)), Discrete(2)
+    with says(
+        ValueError,
+        "observation spaces are of ['a', 'c'], action spaces of ['a', 'b']: "
+        "they must be of the same agents",
+    ):
+        Team({"c": box, "a": box}, {"b": two, "a": two})
+
+
+def test_the_teams_reward_is_the_mean_or_the_sum():
+    with says(ValueError, "reward='max': the team's reward is the 'mean' or the 'sum'"):
+        plain_team(reward="max")
+
+
+def test_an_unknown_agent_is_named():
+    text = "unknown agent 'eve': the team is a, b, c, d"
+    team = plain_team()
+    with says(ValueError, text):
+        team.encode_obs({"eve": np.zeros(2)})
+    with says(ValueError, text):
+        team.encode_available({"eve": np.zeros(2)}, None)
+
+
+def test_an_observation_of_another_size_is_refused():
+    with says(
+        ValueError,
+        "agent 'b': observation has 3 numbers, its space Box(-9.0, 9.0, (2,), float32) has 2",
+    ):
+        plain_team().encode_obs({"a": np.zeros(2), "b": np.zeros(3)})
+
+
+@pytest.mark.parametrize(("bad", "shown"), [(np.nan, "[ 0. nan]"), (-np.inf, "[  0. -inf]")])
+def test_an_observation_that_is_not_finite_is_refused(bad, shown):
+    with says(ValueError, f"agent 'c': observation is not finite: {shown}"):
+        plain_team().encode_obs({"a": np.zeros(2), "c": np.array([0.0, bad])})
+
+
+def test_a_mask_of_another_size_is_refused():
+    team = Team.from_env(Relay())
+    with says(ValueError, "agent 'bob': action_mask has shape (3,), its 5 actions need (5,)"):
+        team.encode_available({"bob": None}, {"bob": {"action_mask": [1, 1, 1]}})
+    with says(ValueError, "agent 'ann': action_mask has shape (5,), its 3 actions need (3,)"):
+        team.encode_available({"ann": None}, {"ann": {"action_mask": np.ones(5)}})
+
+
+def test_a_forgotten_state_is_an_error():
+    team = Team.from_env(Relay())
+    with says(
+        ValueError,
+        "this env has a state() that mixers learn from: pass state=env.state() to act() and "
+        "observe()",
+    ):
+        team.encode_state(None, np.zeros((3, 4)))
+
+
+def test_a_state_of_an_env_that_has_none_is_an_error():
+    with says(ValueError, "this env has no state(): leave the argument `state` out"):
+        plain_team().encode_state(np.zeros(3), np.zeros((4, 2)))
+
+
+def test_a_state_must_keep_its_size_and_be_finite():
+    team = Team.from_env(Relay(state="bare"))
+    team.encode_state(np.zeros(6), np.zeros((3, 4)))
+    with says(ValueError, "state() has 5 numbers, before it had 6: its shape must not change"):
+        team.encode_state(np.zeros(5), np.zeros((3, 4)))
+    with says(ValueError, "state() is not finite: [ 0. nan  0.  0.  0.  0.]"):
+        team.encode_state(np.array([0, np.nan, 0, 0, 0, 0]), np.zeros((3, 4)))
