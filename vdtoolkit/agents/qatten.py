@@ -70,9 +70,9 @@ class QattenMixer(nn.Module):
             units = torch.cat([units, agent_qs.unsqueeze(-1)], -1)
         keys = self.key(units).unflatten(-1, (self.n_heads, self.embed_dim))
         logits = torch.einsum("...hd,...nhd->...hn", self.query(state), keys)
-        out = ~(alive | ~alive.any(-1, keepdim=True)).unsqueeze(-2)
-        scaled = (logits / self.embed_dim**0.5).masked_fill(out, -torch.inf)
-        return scaled.softmax(-1), logits
+        dead = ~alive.unsqueeze(-2)
+        scaled = (logits / self.embed_dim**0.5).masked_fill(dead, -torch.inf)
+        return scaled.masked_fill(dead.all(-1, keepdim=True), 0.0).softmax(-1), logits
 
     def weights(self, state: Tensor) -> Tensor:
         """w_h(s) >= 0: [..., H]."""
