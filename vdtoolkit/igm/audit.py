@@ -82,6 +82,7 @@ def audit(
 class Belief:
     """A team's utilities at one moment, and Q_tot of any joint action there."""
 
+    @torch.no_grad()
     def __init__(self, agents: Agents, moment: Moment) -> None:
         self.agents, self.moment = agents, moment
         nets = agents._built()
@@ -104,6 +105,7 @@ class Belief:
         self.qs = np.where(self.available, qs, -np.inf)
         self.greedy: JointAction = tuple(int(i) for i in self.qs.argmax(1))
 
+    @torch.no_grad()
     def q_tot(self, joint: np.ndarray) -> np.ndarray:
         """Q_tot of joint actions [M, N]: [M]."""
         parts = []
