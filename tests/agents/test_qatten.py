@@ -251,9 +251,9 @@ def test_the_regulariser_by_hand():
     assert len(counted) == 7 * 3 - 3
     wanted = (1 + 4) * sum(counted) / len(counted)
     loss, metrics = agents.loss(batch)
-    assert float(metrics["attention_reg"]) == pytest.approx(wanted, rel=1e-5)
+    assert float(metrics["attention_reg"].detach()) == pytest.approx(wanted, rel=1e-5)
     free = super(QattenAgents, agents).loss(batch)[0]
-    assert float(loss - free) == pytest.approx(0.25 * wanted, rel=1e-5)
+    assert float((loss - free).detach()) == pytest.approx(0.25 * wanted, rel=1e-5)
 
 
 def test_the_regulariser_ignores_padding():
