@@ -225,7 +225,7 @@ class TeamEpisode:
             return self._step(seen, infos, state, reward=reward)
         cut = {a for a in truncations if truncations[a]}
         seen = {a: observations[a] for a in observations if a in cut or not cut}
-        if not seen and not _lost(infos):
+        if not seen and not is_lost(infos):
             raise ValueError(
                 f"the episode ended at move {self.moves} by "
                 f"{'truncation' if cut else 'termination'} and step() returned no last "
@@ -263,7 +263,7 @@ class TeamEpisode:
             first=np.array([first]),
             terminated=np.array([terminated]),
             truncated=np.array([truncated]),
-            lost=np.array([_lost(infos)]),
+            lost=np.array([is_lost(infos)]),
         )
 
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
@@ -295,6 +295,12 @@ class TeamEpisode:
                     "PettingZoo's agents cannot revive; report it alive throughout and give "
                     'infos[agent]["alive"] = False while it is out'
                 )
+
+
+def is_lost(infos: Dicts | None) -> bool:
+    """Whether anybody, living or not, is told that the environment broke."""
+    told = (infos or {}).values()
+    return any(bool(info.get("lost_game", False)) for info in told if isinstance(info, Mapping))
 
 
 def _check_parallel(env: Any) -> None:
@@ -348,12 +354,6 @@ def _mask(observation: Any, infos: Dicts | None, agent: str) -> Any:
     if isinstance(observation, Mapping) and "action_mask" in observation:
         return observation["action_mask"]
     return ((infos or {}).get(agent) or {}).get("action_mask")
-
-
-def _lost(infos: Dicts | None) -> bool:
-    """Whether anybody, living or not, is told that the environment broke."""
-    told = (infos or {}).values()
-    return any(bool(info.get("lost_game", False)) for info in told if isinstance(info, Mapping))
 
 
 def _flattener(space: gymnasium.Space) -> Callable[[Any], np.ndarray]:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.stream import EnvFn, Stream, stream
+from vdtoolkit.team import is_lost
 
 Callback = Callable[[Agents], None]
 
@@ -59,16 +60,15 @@ def play(
 ) -> dict[str, float]:
     """`train` on envs that are there already."""
     end, told = agents.moves + moves, agents.moves
-    due, metrics = 0.0, {}
+    begun, updates = agents.episodes, 0
+    metrics: dict[str, float] = {}
     if callback is not None:
         callback(agents)
     agents.begin_steps(envs.reset(seed))
     while agents.moves < end:
-        episodes = agents.episodes
         agents.observe_steps(envs.step(agents.act_steps()))
-        due += updates_per_episode * (agents.episodes - episodes)
-        while due >= 1.0:
-            metrics, due = agents.learn() or metrics, due - 1.0
+        while updates < int(updates_per_episode * (agents.episodes - begun)):
+            metrics, updates = agents.learn() or metrics, updates + 1
         while callback is not None and agents.moves - told >= every:
             told += every
             callback(agents)
@@ -82,11 +82,12 @@ class Evaluation:
 
     returns: np.ndarray  # [episodes]
     lengths: np.ndarray  # [episodes], moves
+    lost: int = 0  # episodes left out because their environment broke
 
     @property
     def mean(self) -> float:
-        """Mean return."""
-        return float(self.returns.mean())
+        """Mean return; NaN of no episode."""
+        return float(self.returns.mean()) if len(self.returns) else float("nan")
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -99,11 +100,11 @@ class Evaluation:
 def evaluate(agents: Agents, env_fn: EnvFn, episodes: int = 100, *, seed: int = 0) -> Evaluation:
     """The team's own greedy actions, played in an env of its own; disturbs no training.
 
-    Episode k is seeded from (seed, k).
+    Episode k is seeded from (seed, k).  An episode whose environment broke is left out.
     """
     env = env_fn()
     actor = agents.actor()
-    returns, lengths = [], []
+    returns, lengths, lost = [], [], 0
     for own in np.random.SeedSequence(seed).generate_state(episodes):
         observations, infos = env.reset(seed=int(own))
         actor.reset()
@@ -114,10 +115,13 @@ def evaluate(agents: Agents, env_fn: EnvFn, episodes: int = 100, *, seed: int = 
             observations, rewards, _, _, infos = env.step(actions)
             total += team_reward(agents, rewards, acting)
             moves += 1
+        if is_lost(infos):
+            lost += 1
+            continue
         returns.append(total)
         lengths.append(moves)
     env.close()
-    return Evaluation(np.array(returns), np.array(lengths))
+    return Evaluation(np.array(returns), np.array(lengths), lost)
 
 
 def team_reward(agents: Agents, rewards: dict[str, Any], acting: list[str]) -> float:

@@ -1,0 +1,255 @@
+"""The loop: how often it learns, when it calls back, and evaluation that disturbs nothing."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from teams import Relay, Rooms, plain_team
+from vdtoolkit.envs import matrix_game_v0, two_step_v0
+
+from vdtoolkit import QMIXAgents, VDNAgents
+from vdtoolkit.stream import stream
+from vdtoolkit.team import Team
+from vdtoolkit.training import Evaluation, evaluate, play, team_reward, train
+
+SMALL = {"hidden_dim": 8, "batch_size": 1, "recurrent": False}
+
+
+def one_shot():
+    return matrix_game_v0.parallel_env("climbing")
+
+
+def always(agents, joint):
+    """The same agents, whose greedy actions are these."""
+    qs = torch.nn.functional.one_hot(torch.tensor(joint), agents.team.spec.n_actions).float()
+    head = agents.online.agent.bodies
+    with torch.no_grad():
+        for i, body in enumerate(head):
+            body.head.weight.zero_()
+            body.head.bias.copy_(qs[i])
+    return agents
+
+
+# -- learning -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("updates", "expected"), [(0.0, 0), (0.1, 2), (0.25, 5), (0.5, 10), (1.0, 20), (2.5, 50)]
+)
+def test_gradient_steps_for_each_episode_may_be_a_fraction(updates, expected):
+    agents = VDNAgents(one_shot(), **SMALL)
+    train(agents, one_shot, 20, updates_per_episode=updates)
+    assert (agents.moves, agents.episodes, agents.updates) == (20, 20, expected)
+
+
+def test_the_last_metrics_come_back_and_none_if_nothing_was_learned():
+    agents = VDNAgents(one_shot(), **SMALL)
+    assert train(agents, one_shot, 3, updates_per_episode=0) == {}
+    metrics = train(agents, one_shot, 3)
+    assert set(metrics) >= {"loss", "grad_norm", "q_tot", "target"}
+
+
+@pytest.mark.parametrize("n_envs", [1, 3, 4])
+def test_moves_count_what_the_team_plays_and_resets_cost_none(n_envs):
+    agents = VDNAgents(two_step_v0.parallel_env(), **SMALL)
+    train(agents, two_step_v0.parallel_env, 24, n_envs)
+    assert agents.moves == 24
+    assert agents.episodes == agents.updates == 12
+
+
+def test_training_goes_on_where_it_stopped():
+    agents = VDNAgents(one_shot(), **SMALL)
+    for moves in (5, 10):
+        train(agents, one_shot, 5)
+        assert agents.moves == moves
+    assert agents.act(*one_shot().reset(), state=np.ones(1, np.float32))  # no episode is open
+
+
+def test_an_env_whose_state_has_no_space_is_trained_on():
+    agents = QMIXAgents(Relay(state="bare"), **SMALL)
+    train(agents, lambda: Relay(state="bare"), 30, 2)
+    assert agents.updates == agents.episodes > 3
+    assert agents.replay.spec.state_dim == 7
+
+
+def test_lost_games_are_dropped_and_cost_no_update():
+    agents = VDNAgents(Relay(), **SMALL)
+    train(agents, lambda: Relay(breaks=True), 20)
+    assert agents.moves == 20
+    assert agents.episodes == agents.updates == 0
+    assert agents.replay.n_lost > 3
+
+
+def test_a_run_is_decided_by_its_seeds():
+    def run(seed, env_seed):
+        agents = VDNAgents(Rooms(), seed=seed, **SMALL)
+        train(agents, Rooms, 40, 2, seed=env_seed)
+        return torch.cat([p.flatten() for p in agents.online.parameters()])
+
+    assert torch.equal(run(1, 2), run(1, 2))
+    assert not torch.equal(run(1, 2), run(1, 3))
+    assert not torch.equal(run(1, 2), run(4, 2))
+
+
+def test_envs_are_closed_even_after_an_error():
+    closed = []
+
+    class Closing(Relay):
+        def close(self):
+            closed.append(self)
+
+    def stop(agents):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(VDNAgents(Relay(), **SMALL), Closing, 9, 2, callback=stop)
+    assert len(set(closed)) == 2
+
+
+def test_play_is_train_on_envs_that_are_there_already():
+    def parameters(agents):
+        return torch.cat([p.flatten() for p in agents.online.parameters()])
+
+    one, other = (VDNAgents(Rooms(), **SMALL) for _ in range(2))
+    train(one, Rooms, 20, 2, seed=3)
+    play(other, stream(Rooms, 2, other.team), 20, seed=3)
+    assert torch.equal(parameters(one), parameters(other))
+
+
+# -- the callback ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_envs", "moves", "every", "expected"),
+    [
+        (1, 20, 5, [0, 5, 10, 15, 20]),
+        (1, 7, 3, [0, 3, 6]),
+        (3, 12, 4, [0, 6, 9, 12]),
+        (3, 9, 1000, [0]),
+    ],
+)
+def test_the_callback_comes_at_the_start_and_each_time_so_many_moves_are_made(
+    n_envs, moves, every, expected
+):
+    agents, at = VDNAgents(one_shot(), **SMALL), []
+    train(agents, one_shot, moves, n_envs, callback=lambda a: at.append(a.moves), every=every)
+    assert at == expected
+
+
+def test_a_second_run_counts_its_callbacks_from_where_it_starts():
+    agents, at = VDNAgents(one_shot(), **SMALL), []
+    for _ in range(2):
+        train(agents, one_shot, 7, callback=lambda a: at.append(a.moves), every=3)
+    assert at == [0, 3, 6, 7, 10, 13]
+
+
+# -- evaluation -----------------------------------------------------------------------------
+
+
+def test_evaluation_plays_the_teams_greedy_actions():
+    agents = VDNAgents(one_shot(), **SMALL, share_parameters=False)
+    for joint, pays in (((0, 0), 11), ((1, 2), 6), ((2, 0), 0)):
+        evaluation = evaluate(always(agents, joint), one_shot, 3)
+        assert evaluation.returns.tolist() == [pays] * 3
+        assert evaluation.lengths.tolist() == [1] * 3
+        assert evaluation.mean == pays
+        assert evaluation.interval == (pays, pays)
+
+
+def test_returns_are_undiscounted_sums_over_the_episode():
+    def repeated():
+        return matrix_game_v0.parallel_env("climbing", max_cycles=4)
+
+    agents = always(VDNAgents(repeated(), **SMALL, share_parameters=False), (1, 1))
+    evaluation = evaluate(agents, repeated, 2)
+    assert evaluation.returns.tolist() == [28, 28]
+    assert evaluation.lengths.tolist() == [4, 4]
+
+
+def test_each_episode_has_a_seed_of_its_own_and_equal_seeds_are_equal_evaluations():
+    agents = VDNAgents(Relay(), **SMALL)
+    few, many, other = (evaluate(agents, Relay, n, seed=s) for n, s in ((3, 1), (8, 1), (8, 2)))
+    assert few.returns.tolist() == many.returns[:3].tolist()
+    assert len(set(many.returns)) == 8
+    assert set(many.lengths) <= {3, 4, 5}
+    assert many.returns.tolist() != other.returns.tolist()
+
+
+def test_the_interval_is_students():
+    evaluation = Evaluation(np.array([1.0, 2.0, 4.0, 9.0]), np.ones(4))
+    assert evaluation.mean == 4
+    low, high = stats.t.interval(0.95, 3, loc=4, scale=stats.sem([1, 2, 4, 9]))
+    assert evaluation.interval == pytest.approx((low, high))
+    assert evaluation.interval == pytest.approx((-1.6632, 9.6632), abs=1e-4)
+
+
+def test_one_episode_has_no_spread():
+    assert Evaluation(np.array([3.0]), np.ones(1)).interval == (3, 3)
+
+
+@pytest.mark.parametrize("make", [Rooms, Relay])
+def test_evaluation_in_the_middle_of_training_changes_nothing(make):
+    """Not the parameters, not the optimiser, not the dice, not the episodes being played."""
+
+    def trained(callback):
+        agents = QMIXAgents(make(), hidden_dim=8, batch_size=2, epsilon_steps=40)
+        train(agents, make, 40, 2, callback=callback, every=7)
+        return agents
+
+    def look(agents):
+        evaluate(agents, make, 2)
+        actor = agents.actor(explore=True)
+        observations, infos = make().reset(seed=0)
+        actor.act(observations, infos)
+
+    with_it, without = trained(look), trained(None)
+    assert with_it.updates == without.updates > 5
+    state = without.online.state_dict()
+    for name, value in with_it.online.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    for name, rows in with_it.replay.stored.items():
+        assert np.array_equal(rows, without.replay.stored[name]), name
+
+
+def test_evaluation_of_a_broken_game_is_no_result():
+    agents = VDNAgents(Relay(), **SMALL)
+    whole = evaluate(agents, Relay, 6)
+    assert whole.lost == 0
+
+    class Sometimes(Relay):
+        def reset(self, seed=None, options=None):
+            out = super().reset(seed, options)
+            self.breaks = self.length == 3
+            return out
+
+    evaluation = evaluate(agents, Sometimes, 6)
+    finished = whole.lengths != 3
+    assert 0 < evaluation.lost == 6 - finished.sum()
+    assert evaluation.returns.tolist() == whole.returns[finished].tolist()
+    assert evaluation.lengths.tolist() == whole.lengths[finished].tolist()
+    nothing = evaluate(agents, lambda: Relay(breaks=True), 2)
+    assert (nothing.lost, len(nothing.returns)) == (2, 0)
+    assert np.isnan([nothing.mean, *nothing.interval]).all()
+
+
+def test_the_teams_reward_is_counted_as_its_team_does():
+    rewards = {"a": 1.0, "b": 3.0, "c": 100.0}
+    mean, total = VDNAgents(plain_team(), **SMALL), VDNAgents(plain_team(reward="sum"), **SMALL)
+    assert team_reward(mean, rewards, ["a", "b"]) == 2
+    assert team_reward(total, rewards, ["a", "b"]) == 104
+    assert team_reward(mean, {}, ["a", "b"]) == 0
+
+
+@pytest.mark.parametrize("reward", ["mean", "sum"])
+def test_evaluation_and_training_count_the_same_reward(reward):
+    team = Team.from_env(Relay(), reward=reward)
+    agents = VDNAgents(team, epsilon_start=0.0, epsilon_end=0.0, **SMALL)
+    seed = int(np.random.SeedSequence(0).generate_state(1)[0])
+    env = Relay()
+    observations, infos = env.reset(seed=seed)
+    while env.agents:
+        actions = agents.act(observations, infos, env.state())
+        observations, *rest, infos = env.step(actions)
+        agents.observe(observations, *rest, infos, env.state())
+    total = agents.replay.batch(np.array([0])).reward.sum().item()
+    assert evaluate(agents, Relay, 1).returns[0] == pytest.approx(total, rel=1e-6)
