@@ -33,7 +33,7 @@ class FiniteGame(Protocol):
         """Every state that play can reach and that is not the end, initial ones first."""
 
     def model(self, state: State, joint_action: Joint) -> list[Outcome]:
-        """(probability, reward, next state or None) of what a joint action leads to."""
+        """(probability, reward of every agent, next state or None) of what moves may lead to."""
 
     def view(self, state: State) -> tuple[Mapping[str, Any], Mapping[str, Any], np.ndarray]:
         """Observations, infos and global state as reset or step would give them there."""
@@ -70,11 +70,12 @@ def optimal_q(
     """
     shape = tuple(int(n) for n in team.n_actions)
     states = game.states()
+    share = _share(team)
     if not states or getattr(game, "one_shot", False):
-        return {state: _masked(game.rewards(state), team, game, state) for state in states}
+        return {state: _masked(share * game.rewards(state), team, game, state) for state in states}
     models = {
         state: {
-            tuple(u): game.model(state, tuple(int(i) for i in u))
+            tuple(u): [(p, share * r, s) for p, r, s in game.model(state, tuple(map(int, u)))]
             for u in joint_actions(step_of(team, game, state).available[0])
         }
         for state in states
@@ -101,6 +102,11 @@ def optimal_q(
         for u, q in table[state].items():
             tables[state][u] = q
     return tables
+
+
+def _share(team: Team) -> int:
+    """What the team is paid for each unit of the model's reward, which every agent gets."""
+    return len(team.agents) if team.reward == "sum" else 1
 
 
 def _masked(rewards: np.ndarray, team: Team, game: Any, state: State) -> np.ndarray:
@@ -191,11 +197,12 @@ class FiniteStream:
     def _move(self, at: int, joint: list[int], rng: np.random.Generator) -> tuple[float, int]:
         key = (at, *joint)
         if key not in self._outcomes:
-            chances, rewards, after = zip(
-                *self.game.model(self._states[at], tuple(joint)), strict=True
+            outcomes = self.game.model(self._states[at], tuple(joint))
+            self._outcomes[key] = (
+                np.cumsum([p for p, _, _ in outcomes]),
+                [_share(self.team) * r for _, r, _ in outcomes],
+                [self._end if s is None else self._number[s] for _, _, s in outcomes],
             )
-            numbers = [self._end if s is None else self._number[s] for s in after]
-            self._outcomes[key] = np.cumsum(chances), list(rewards), numbers
         self._visits[key] = self._visits.get(key, 0) + 1
         cumulated, rewards, after = self._outcomes[key]
         k = _pick(cumulated, rng)

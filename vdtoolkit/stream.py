@@ -78,7 +78,8 @@ class TeamEnv(gymnasium.Env):
     ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """One joint action: row indices [N]; those of agents that do not act are ignored."""
         actions = self.team.decode(np.asarray(action), self._episode.acting)
-        step = self._episode.advance(*self.env.step(actions), state=self._state())
+        told = self.env.step(actions)
+        step = self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
         seen, info = _told(step)
         return seen, float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
 
@@ -100,7 +101,7 @@ class VectorStream:
     def reset(self, seed: int = 0) -> Step:
         """E new episodes; env e is seeded from (seed, e)."""
         seeds = np.random.SeedSequence(seed).generate_state(self.n_envs)
-        seen, info = self.envs.reset(seed=[int(s) for s in seeds])
+        seen, info = self.envs.reset(seed=[int(s) for s in seeds])  # type: ignore[arg-type]
         zeros = np.zeros(self.n_envs, bool)
         self._over = ~zeros
         return self._step(seen, zeros.astype(np.float32), zeros, zeros, info)
@@ -130,9 +131,12 @@ class VectorStream:
 
 
 def stream(env_fn: EnvFn, n_envs: int, team: Team | None = None) -> Stream:
-    """E environments as a stream of `Step`s: finite games from their model, others in a row."""
+    """E environments as a stream of `Step`s: finite games from their model, others in a row.
+
+    A wrapper may change what a finite game shows or pays, so a wrapped one is played as it is.
+    """
     env = env_fn()
-    if is_finite(env):
+    if is_finite(env) and getattr(env, "unwrapped", env) is env:
         return FiniteStream(env, n_envs, team)
     team = team or Team.from_env(env)
     made = [TeamEnv(env, team)]

@@ -1,0 +1,284 @@
+"""Many environments at once: Gymnasium's own vector envs over a team, as a stream of Steps."""
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from pettingzoo.utils.wrappers import BaseParallelWrapper
+from teams import NoState, Relay, Rooms
+from vdtoolkit.envs import matrix_game_v0
+
+from vdtoolkit.finite import FiniteStream
+from vdtoolkit.stream import TeamEnv, VectorStream, stream
+from vdtoolkit.team import Team, TeamEpisode
+
+E = 3
+FIELDS = (
+    "obs",
+    "state",
+    "available",
+    "alive",
+    "reward",
+    "first",
+    "terminated",
+    "truncated",
+    "lost",
+)
+
+
+def team_env(**options):
+    return TeamEnv(Relay(**options))
+
+
+def lots(step, rng):
+    """A random available action for each agent; masks bind only where an agent lives."""
+    return np.where(step.available, rng.random(step.available.shape), -1).argmax(-1)
+
+
+def run(envs, moves=25, seed=4, dice=8):
+    """The steps of a stream under random play."""
+    rng, steps = np.random.default_rng(dice), [envs.reset(seed)]
+    for _ in range(moves):
+        steps.append(envs.step(lots(steps[-1], rng)))
+    envs.close()
+    return steps
+
+
+def rows(steps, e):
+    """What env e went through: one dict a moment."""
+    return [{name: getattr(step, name)[e].tolist() for name in FIELDS} for step in steps]
+
+
+# -- TeamEnv --------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*Box observation space (minimum|maximum) value is:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*The environment is being checked:UserWarning")
+@pytest.mark.parametrize("options", [{}, {"end": "truncated", "state": "bare"}])
+def test_a_team_is_a_lawful_gymnasium_env(options):
+    class Lawful(TeamEnv):  # check_env plays random rows, masks or not
+        def step(self, action):
+            bob = self.env.clock % 5
+            return super().step(
+                np.where(action == bob, (bob + 1) % 5, action) % self.team.n_actions
+            )
+
+    class Any(Relay):
+        def step(self, actions):
+            if actions["bob"] - 2 == self.clock % 5:
+                actions = {**actions, "bob": 2 + (self.clock + 1) % 5}
+            return super().step(actions)
+
+    check_env(Lawful(Any(**options)), skip_render_check=True)
+
+
+def test_spaces_are_those_of_the_team():
+    env = team_env()
+    N, A, O, S = 3, 5, 4, 7
+    shapes = {name: space.shape for name, space in env.observation_space.items()}
+    assert shapes == {"obs": (N, O), "state": (S,), "available": (N, A), "alive": (N,)}
+    assert env.action_space.nvec.tolist() == [A] * N
+    seen, info = env.reset(seed=0)
+    assert env.observation_space.contains(seen)
+    assert info == {"lost": False}
+
+
+def test_an_env_whose_state_has_no_space_shows_its_size():
+    assert team_env(state="bare").observation_space["state"].shape == (7,)
+    assert TeamEnv(NoState()).observation_space["state"].shape == (12,)
+
+
+def test_the_reward_is_the_teams():
+    env = TeamEnv(Relay(), Team.from_env(Relay(), reward="sum"))
+    env.reset(seed=1)
+    _, reward, *_ = env.step(np.array([2, 4, 0]))
+    assert reward == pytest.approx(1.0 * 2 + 10.0 * 6 + 3 * env.env.dice)  # cyd is just there
+
+
+def test_a_broken_env_is_told_of():
+    env = team_env(breaks=True)
+    seen, _ = env.reset(seed=0)
+    while True:
+        *_, terminated, truncated, info = env.step(seen["available"].argmax(-1))
+        seen = _[0]
+        assert info == {"lost": terminated or truncated}
+        if terminated or truncated:
+            return
+
+
+def test_close_closes_the_teams_env():
+    env, closed = team_env(), []
+    env.env.close = lambda: closed.append(True)
+    env.close()
+    assert closed == [True]
+
+
+# -- seeds ----------------------------------------------------------------------------------
+
+
+def test_an_episodes_seed_does_not_depend_on_how_long_earlier_ones_were():
+    def episodes(lengths, seed=6):
+        env, starts = team_env(), []
+        env.reset(seed=seed)
+        for length in lengths:
+            for t in range(length):
+                env.step(np.array([0, (t + 1) % 5, 0]))
+            env.reset()
+            starts.append((float(env.env.dice), env.env.length))
+        return starts
+
+    assert episodes([1, 2, 0]) == episodes([3, 0, 1])
+    assert len(set(episodes([1, 1, 1]))) == 3
+    assert episodes([1]) != episodes([1], seed=7)
+
+
+def test_a_seed_restarts_the_row_of_episodes():
+    env = team_env()
+    first = [env.reset(seed=5)[0]["obs"].tolist(), env.reset()[0]["obs"].tolist()]
+    again = [env.reset(seed=5)[0]["obs"].tolist(), env.reset()[0]["obs"].tolist()]
+    assert first == again
+    assert first[0] != first[1]
+
+
+def test_a_reset_without_a_seed_leaves_the_env_its_own_dice():
+    env, given = team_env(), []
+    reset = env.env.reset
+    env.env.reset = lambda seed, options: (given.append((seed, options)), reset())[1]
+    env.reset(options={"map": 3})
+    assert given == [(None, {"map": 3})]
+
+
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
+def test_equal_seeds_are_equal_runs_and_other_seeds_others(kind):
+    def one(seed):
+        envs = VectorStream(kind([team_env] * E), Team.from_env(Relay()))
+        steps = run(envs, moves=12, seed=seed)
+        return [rows(steps, e) for e in range(E)]
+
+    assert one(1) == one(1)
+    assert one(1) != one(2)
+    assert one(1)[0] != one(1)[1]
+
+
+def test_an_envs_seed_does_not_depend_on_how_many_there_are():
+    few, many = (run(stream(Relay, n), moves=0) for n in (2, 5))
+    assert rows(few, 1) == rows(many, 1)
+
+
+# -- the stream -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"end": "mixed", "masks": "observations"}])
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
+def test_a_stream_is_the_envs_played_by_hand(kind, options):
+    make = partial(team_env, **options)
+    steps = run(VectorStream(kind([make] * E), Team.from_env(Relay(**options))))
+    rng = np.random.default_rng(8)
+    moves = [lots(step, rng) for step in steps[:-1]]
+    for e, seed in enumerate(np.random.SeedSequence(4).generate_state(E)):
+        assert rows(steps, e) == by_hand(Relay(**options), int(seed), [m[e] for m in moves])
+
+
+def by_hand(env, seed, moves):
+    """The same through TeamEpisode alone; episode k is seeded from (seed, k)."""
+    seeds = iter(np.random.SeedSequence(seed).spawn(99))
+    episode = TeamEpisode(Team.from_env(env))
+
+    def start():
+        observations, infos = env.reset(seed=int(next(seeds).generate_state(1)[0]))
+        return episode.start(observations, infos, env.state())
+
+    steps = [start()]
+    for joint in moves:
+        if steps[-1].last[0]:
+            steps.append(start())
+        else:
+            actions = episode.team.decode(joint, episode.acting)
+            steps.append(episode.advance(*env.step(actions), env.state()))
+    return rows(steps, 0)
+
+
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
+def test_after_a_last_row_comes_a_first_one_without_reward(kind):
+    envs = kind([team_env, partial(team_env, end="truncated"), partial(team_env, breaks=True)])
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    steps = run(VectorStream(envs, Team.from_env(Relay())))
+    assert steps[0].first.all()
+    for before, step in pairwise(steps):
+        assert np.array_equal(step.first, before.last)
+        assert not step.reward[step.first].any()
+        assert not step.last[step.first].any()
+    ends = [
+        sum(getattr(s, name) for s in steps) > 0 for name in ("terminated", "truncated", "lost")
+    ]
+    assert np.array(ends).tolist() == [
+        [True, False, True],
+        [False, True, False],
+        [False, False, True],
+    ]
+
+
+def test_a_step_has_the_dtypes_it_promises_and_is_not_changed_by_the_next():
+    steps = run(stream(Relay, E))
+    kept = run(stream(Relay, E))
+    for step, same in zip(steps, kept, strict=True):
+        for name in FIELDS:
+            kind = np.float32 if name in ("obs", "state", "reward") else np.bool_
+            assert getattr(step, name).dtype == kind, name
+            assert np.array_equal(getattr(step, name), getattr(same, name))
+    rng, envs = np.random.default_rng(8), stream(Relay, E)
+    step, before = envs.reset(4), rows(steps, 0)
+    for t in range(20):
+        after = envs.step(lots(step, rng))
+        assert rows([step], 0) == [before[t]]
+        step = after
+
+
+def test_a_stream_that_is_reset_starts_anew():
+    envs = stream(Relay, E)
+    rng, step = np.random.default_rng(8), envs.reset(4)
+    first = rows([step], 1)
+    for _ in range(7):
+        step = envs.step(lots(step, rng))
+    again = envs.reset(4)
+    assert again.first.all()
+    assert rows([again], 1) == first
+
+
+# -- which stream ---------------------------------------------------------------------------
+
+
+def test_finite_games_are_played_from_their_model():
+    envs = stream(Rooms, E)
+    assert isinstance(envs, FiniteStream)
+    assert envs.n_envs == E
+
+
+def test_others_are_played_in_a_row_and_share_the_team():
+    team = Team.from_env(Relay(state="bare"))
+    made = []
+
+    def make():
+        made.append(Relay(state="bare"))
+        return made[-1]
+
+    envs = stream(make, E, team)
+    assert isinstance(envs, VectorStream)
+    assert envs.team is team
+    assert team.state_dim == 7
+    assert len(made) == E
+    assert len({id(env) for env in made}) == E
+
+
+def test_a_wrapped_finite_game_is_played_with_its_wrapper():
+    class Tenfold(BaseParallelWrapper):
+        def step(self, actions):
+            observations, rewards, *rest = self.env.step(actions)
+            return observations, {a: 10 * r for a, r in rewards.items()}, *rest
+
+    envs = stream(lambda: Tenfold(matrix_game_v0.parallel_env("climbing")), E)
+    envs.reset()
+    assert envs.step(np.zeros((E, 2), np.int64)).reward.tolist() == [110] * E
