@@ -295,7 +295,7 @@ def leaves(agents, batch):
 
 def joint_actions(n, a):
     """All joint actions: [A^N, N]."""
-    return torch.cartesian_prod(*[torch.arange(a)] * n)
+    return torch.cartesian_prod(*[torch.arange(a)] * n).reshape(-1, n)
 
 
 def expand(view, rows):
