@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.cli import refuse
+from vdtoolkit.config import Config
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
 from vdtoolkit.igm.lab import lab_config, run_lab
 from vdtoolkit.igm.results import LabResult
@@ -50,8 +51,15 @@ class Options:
     """Folder for PNG, HTML and JSON; runs/igm-GAME-TIME by default."""
     json: bool = False
     """Print the result as JSON instead of tables."""
-    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    jobs: int = field(default_factory=lambda: usable_cores())
     """Processes side by side; results do not depend on it."""
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def options_type() -> Any:
@@ -59,13 +67,36 @@ def options_type() -> Any:
     groups = [
         (
             name,
-            Annotated[cls.Config, tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
-            field(default_factory=partial(lab_config, name)),
+            Annotated[_flags(cls.Config), tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
+            field(default_factory=partial(_default_flags, name)),
         )
         for name, cls in ALGORITHMS.items()
     ]
     made = dataclasses.make_dataclass("IGM", groups, bases=(Options,), frozen=True)
     made.__doc__ = Options.__doc__
+    return made
+
+
+@cache
+def _flags(config: type[Config]) -> type[Config]:
+    """The config without its own checks: those speak for themselves, in `configs`."""
+    unchecked: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
+    return dataclasses.dataclass(frozen=True)(unchecked)
+
+
+def _default_flags(name: str) -> Config:
+    config = lab_config(name)
+    return _flags(type(config))(**dataclasses.asdict(config))
+
+
+def configs(options: Any, algorithms: list[str]) -> dict[str, Config]:
+    """Each algorithm's config from its flags; ValueError where one cannot work."""
+    made = {}
+    for name in algorithms:
+        try:
+            made[name] = ALGORITHMS[name].Config(**dataclasses.asdict(getattr(options, name)))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     return made
 
 
@@ -75,15 +106,14 @@ def main(arguments: list[str]) -> int:
         options = tyro.cli(options_type(), args=arguments, prog=PROGRAM)
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (TypeError, ValueError) as error:  # a config's own checks
-        return refuse(PROGRAM, str(error))
     try:
         game, algorithms = check(options)
+        chosen = configs(options, algorithms)
         out = prepare(options.out or default_folder(game))
     except ValueError as error:
         return refuse(PROGRAM, str(error))
     torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
-    lab = train(options, game, algorithms, shlex.join([*PROGRAM.split(), *arguments]))
+    lab = train(options, game, chosen, shlex.join([*PROGRAM.split(), *arguments]))
     write(lab, out)
     console = Console(stderr=options.json)
     if options.json:
@@ -133,7 +163,7 @@ def prepare(out: Path) -> Path:
     return out
 
 
-def train(options: Any, game: GameMaker, algorithms: list[str], command: str) -> LabResult:
+def train(options: Any, game: GameMaker, chosen: dict[str, Config], command: str) -> LabResult:
     """All runs, with a progress bar on standard error."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -145,15 +175,15 @@ def train(options: Any, game: GameMaker, algorithms: list[str], command: str) ->
         console=Console(file=sys.stderr),
     )
     with bar:
-        total = len(algorithms) * options.seeds * options.moves
-        what = f"{len(algorithms)} methods x {options.seeds} seeds"
+        total = len(chosen) * options.seeds * options.moves
+        what = f"{len(chosen)} methods x {options.seeds} seeds"
         task = bar.add_task(f"Training {what}", total=total)
         return run_lab(
             game,
-            algorithms,
+            list(chosen),
             seeds=options.seeds,
             moves=options.moves,
-            configs={name: getattr(options, name) for name in algorithms},
+            configs=chosen,
             jobs=options.jobs,
             command=command,
             progress=lambda moves: bar.advance(task, moves),

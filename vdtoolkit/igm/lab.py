@@ -153,7 +153,8 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         progress(agents.moves - done)
         done = agents.moves
         settle(agents, agents.moves / job.moves)
-        if agents.moves >= len(history) * job.moves / SNAPSHOTS:
+        due = len(history) * job.moves / SNAPSHOTS
+        if agents.moves >= due and not (history and history[-1].moves == agents.moves):
             history.append(Snapshot(agents.moves, audit(agents, env, limit=job.limit)))
 
     play(
@@ -286,13 +287,18 @@ def _run_all(todo: list[Job], jobs: int, progress: Progress) -> list[SeedResult]
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (queue,))
+    futures = [pool.submit(_work, job) for job in todo]
     try:
-        futures = [pool.submit(_work, job) for job in todo]
         for moves in _told(queue, futures):
             progress(moves)
         return [future.result() for future in futures]
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for future in futures:
+            future.cancel()
+        if not all(future.done() for future in futures):  # one failed, or Ctrl-C
+            for process in list(pool._processes.values()):
+                process.terminate()
+        pool.shutdown()
 
 
 def _told(queue: Any, futures: list[Future[SeedResult]]) -> Iterator[int]:

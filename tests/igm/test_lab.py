@@ -1,0 +1,148 @@
+"""The lab gives the same answer whatever the number of processes, and judges it rightly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vdtoolkit import ALGORITHMS
+from vdtoolkit.igm import lab
+from vdtoolkit.igm.game import named_game
+from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED
+
+
+def small(name, **overrides):
+    changed = {"hidden_dim": 8, "batch_size": 8, **overrides}
+    return dataclasses.replace(lab.lab_config(name), **changed)
+
+
+def run(names, game="nonmonotonic", jobs=1, seeds=2, moves=96, progress=lambda n: None):
+    return lab.run_lab(
+        named_game(game),
+        names,
+        seeds=seeds,
+        moves=moves,
+        jobs=jobs,
+        configs={name: small(name) for name in names},
+        progress=progress,
+    )
+
+
+def untimed(result):
+    told = result.to_json()
+
+    def strip(x):
+        if isinstance(x, dict):
+            return {k: strip(v) for k, v in x.items() if k != "seconds"}
+        return [strip(v) for v in x] if isinstance(x, list) else x
+
+    return strip(told)
+
+
+def test_results_do_not_depend_on_the_number_of_processes():
+    told = []
+    one = run(["vdn", "qmix"], progress=told.append)
+    two = run(["vdn", "qmix"], jobs=2)
+    assert untimed(one) == untimed(two)
+    assert sum(told) == 4 * 96
+
+
+def test_every_algorithm_runs_in_the_lab_and_is_audited_from_the_start_to_the_end():
+    result = run(list(ALGORITHMS), seeds=1)
+    assert [m.name for m in result.methods] == list(ALGORITHMS)
+    for method in result.methods:
+        (seed,) = method.seeds
+        moves = [h.moves for h in seed.history]
+        assert moves[0] == 0
+        assert moves[-1] >= 96
+        assert moves == sorted(set(moves))
+        assert seed.history[-1].audit == seed.audit
+    assert result.optimal_return == 8.0
+    assert result.limits["additive"].sse == pytest.approx(455.1111, abs=1e-3)
+    np.testing.assert_array_equal(result.payoffs[0][0], [8, -12, -12])
+
+
+def test_games_of_several_states_and_of_chance():
+    two_step = run(["vdn", "iql"], "two_step", seeds=1)
+    assert two_step.states == ["1", "2A", "2B"]
+    assert two_step.optimal_return == 8.0
+    assert all(len(m.seeds[0].verdicts) == 3 for m in two_step.methods)
+    assert all(m.seeds[0].team_return in (0.0, 1.0, 7.0, 8.0) for m in two_step.methods)
+    hidden = run(["vdn"], "hidden_payoff", seeds=1)
+    assert hidden.optimal_return == 10.0
+    # without sight of the coin the best that a team can do is 6 on average
+    assert hidden.methods[0].seeds[0].team_return <= 6.0
+
+
+def test_the_step_size_falls_over_the_second_half():
+    agents = ALGORITHMS["vdn"](named_game("climbing")(), small("vdn"))
+    rates = []
+    for progress in (0.0, 0.5, 0.75, 1.0):
+        lab.settle(agents, progress)
+        rates.append(agents.optimizer.param_groups[0]["lr"])
+    np.testing.assert_allclose(rates, np.array([1, 1, 0.5, 0.02]) * agents.config.lr)
+
+
+def test_exploration_is_uniform_throughout_and_limits_unweighted():
+    for name in ALGORITHMS:
+        config = lab.lab_config(name)
+        assert config.epsilon_start == config.epsilon_end == 1.0
+    job = lab.Job(named_game("climbing"), "vdn", small("vdn", epsilon_end=0.1), 0, 64)
+    env = job.game()
+    agents = ALGORITHMS["vdn"](env, job.config)
+    envs = lab.FiniteStream(env, 4, agents.team)
+    lab.play(agents, envs, 64)
+    (state,) = lab.audit(agents, env).states
+    counts = lab._weights(agents, envs, state)
+    assert counts.shape == (3, 3)
+    assert counts.sum() == 64
+    agents.config = lab.lab_config("vdn")
+    assert lab._weights(agents, envs, state) is None
+
+
+def test_a_failing_run_is_told_and_not_waited_for():
+    broken = dataclasses.replace(named_game("climbing"), kwargs={"max_cycles": 0})
+    with pytest.raises(ValueError, match="max_cycles"):
+        lab.run_lab(broken, ["vdn"], seeds=2, moves=32, jobs=2)
+
+
+def test_independent_learners_are_judged_by_their_own_targets():
+    game = named_game("two_step")
+    env = game()
+    agents = ALGORITHMS["iql"](env, small("iql"))
+    envs = lab.FiniteStream(env, 4, agents.team)
+    found = lab.audit(agents, env)
+    assert lab.state_verdicts(agents, env.unwrapped, found, envs)[1:] == [NOT_CONVERGED] * 2
+    # put every state's utilities where their own targets have them: 2A 7, 2B row means
+    value = {"1": 0.0, "2A": 7.0, "2B": 4.5}
+    fixed = {
+        "1": [[0.99 * 7, 0.99 * 4.5], [0.99 * 5.75] * 2],
+        "2A": [[7, 7], [7, 7]],
+        "2B": [[0.5, 4.5], [0.5, 4.5]],
+    }
+    states = [
+        dataclasses.replace(s, utilities=[np.array(q, float) for q in fixed[s.state]])
+        for s in found.states
+    ]
+    assert max(v.max() for v in states[2].utilities) == value["2B"]
+    there = dataclasses.replace(found, states=states)
+    assert lab.state_verdicts(agents, env.unwrapped, there, envs) == [AT_CLASS] * 3
+
+
+@pytest.mark.slow
+def test_the_main_job_says_what_the_literature_says():
+    """The settings of `vdtoolkit igm`, one seed: who earns 8, and where each method rests."""
+    result = lab.run_lab(named_game("nonmonotonic"), seeds=1, jobs=2)
+    verdicts = {m.name: m.seeds[0].verdict for m in result.methods}
+    returns = {m.name: m.seeds[0].team_return for m in result.methods}
+    assert verdicts == {
+        "iql": AT_CLASS,
+        "vdn": AT_CLASS,
+        "qmix": AT_ORDERING,
+        "qatten": AT_CLASS,
+        "qtran_base": AT_CLASS,
+        "qtran_alt": AT_CLASS,
+    }
+    assert returns == {
+        "iql": 0.0, "vdn": 0.0, "qmix": 0.0, "qatten": 0.0, "qtran_base": 8.0, "qtran_alt": 8.0
+    }  # fmt: skip
