@@ -67,7 +67,7 @@ def options_type() -> Any:
     groups = [
         (
             name,
-            Annotated[_flags(cls.Config), tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
+            Annotated[_flags(name), tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
             field(default_factory=partial(_default_flags, name)),
         )
         for name, cls in ALGORITHMS.items()
@@ -78,15 +78,15 @@ def options_type() -> Any:
 
 
 @cache
-def _flags(config: type[Config]) -> type[Config]:
-    """The config without its own checks: those speak for themselves, in `configs`."""
+def _flags(name: str) -> Any:
+    """An algorithm's config class without its checks: those speak for themselves, in `configs`."""
+    config = ALGORITHMS[name].Config
     unchecked: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
     return dataclasses.dataclass(frozen=True)(unchecked)
 
 
-def _default_flags(name: str) -> Config:
-    config = lab_config(name)
-    return _flags(type(config))(**dataclasses.asdict(config))
+def _default_flags(name: str) -> Any:
+    return _flags(name)(**dataclasses.asdict(lab_config(name)))
 
 
 def configs(options: Any, algorithms: list[str]) -> dict[str, Config]:
