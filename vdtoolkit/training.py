@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.stream import EnvFn, Stream, stream
@@ -92,6 +91,8 @@ class Evaluation:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % confidence interval of the mean (Student's t over episodes)."""
+        from scipy import stats  # half a second that acting and learning need not pay
+
         n = len(self.returns)
         half = float(stats.t.ppf(0.975, n - 1) * self.returns.std(ddof=1) / n**0.5) if n > 1 else 0
         return self.mean - half, self.mean + half

@@ -7,6 +7,10 @@ joint action, (4b) >= 0 elsewhere (base), or (7) the least of it over each agent
 
 The defaults are the paper's form.  `QTRANConfig.pymarl()` is PyMARL's: the state is fed to Q_jt,
 V_jt sees the state alone, double Q, and L_nopt counts 0.1.
+
+The joint networks start from the authors' weights, N(0, 0.1), and zero biases: with PyTorch's
+default biases the ReLUs of Q_jt can all stay on one side for every joint action, and Q_jt is then
+additive for good (seen on QTRAN's game in 2 of 8 seeds).
 """
 
 from __future__ import annotations
@@ -60,6 +64,14 @@ class QTRANConfig(Config):
         return cls(**{**preset, **overrides})
 
 
+def authors_weights(module: nn.Module) -> None:
+    """N(0, 0.1) weights and zero biases in all linear layers, as in the authors' code."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.1)
+            nn.init.zeros_(layer.bias)
+
+
 class JointValue(nn.Module):
     """V_jt: an MLP on the sum of the living agents' encoded memories, or on the state."""
 
@@ -96,6 +108,7 @@ class JointNet(nn.Module):
         self.encode = mlp(pair, pair, pair)
         self.out = mlp(pair + state_dim * joint_state, joint_dim, joint_dim, 1)
         self.value = JointValue(hidden_dim, state_dim, joint_dim, value_of)
+        authors_weights(self)
 
     def forward(self, hidden: Tensor, actions: Tensor, state: Tensor, alive: Tensor) -> Tensor:
         """hidden [..., N, H], actions [..., N], state [..., S], alive [..., N] -> Q_jt [...]."""
@@ -129,6 +142,7 @@ class CounterfactualNet(nn.Module):
         in_dim = joint_dim + n_agents + state_dim * joint_state
         self.out = mlp(in_dim, joint_dim, joint_dim, n_actions)
         self.value = JointValue(hidden_dim, state_dim, joint_dim, value_of)
+        authors_weights(self)
 
     def forward(self, hidden: Tensor, actions: Tensor, state: Tensor, alive: Tensor) -> Tensor:
         """hidden [..., N, H], actions [..., N], state [..., S], alive [..., N] -> [..., N, A].

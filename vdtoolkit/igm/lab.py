@@ -54,11 +54,13 @@ SETTINGS: dict[str, Any] = {
     "epsilon_start": 1.0,
     "epsilon_end": 1.0,
 }
+# QTRAN's three losses want smaller steps: with larger ones Q_jt can end up additive
+OWN_SETTINGS: dict[str, dict[str, Any]] = {"qtran_base": {"lr": 1e-3}, "qtran_alt": {"lr": 1e-3}}
 
 
 def lab_config(name: str) -> Config:
     """The lab's own default configuration of an algorithm."""
-    return ALGORITHMS[name].Config(**SETTINGS)
+    return ALGORITHMS[name].Config(**{**SETTINGS, **OWN_SETTINGS.get(name, {})})
 
 
 @dataclass(frozen=True)
