@@ -3,9 +3,9 @@
 from functools import partial
 
 import torch
-from vdtoolkit.envs import matrix_game_v0
 
 from vdtoolkit import QattenAgents, QMIXAgents, VDNAgents, igm, train
+from vdtoolkit.envs import matrix_game_v0
 
 torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
 

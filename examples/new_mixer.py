@@ -7,9 +7,9 @@ from functools import partial
 
 import torch
 from torch import nn
-from vdtoolkit.envs import matrix_game_v0
 
 from vdtoolkit import ALGORITHMS, QMIXAgents, ValueAgents, igm, train
+from vdtoolkit.envs import matrix_game_v0
 
 torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from vdtoolkit.envs import matrix_game_v0
 
 from vdtoolkit import QMIXAgents, igm, train
+from vdtoolkit.envs import matrix_game_v0
 
 torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
 

@@ -1,9 +1,9 @@
 """QTRAN's game: the best joint action (8) lies beside the worst ones (-12).  Is it found?"""
 
 import torch
-from vdtoolkit.envs import matrix_game_v0
 
 from vdtoolkit import QTRANBaseAgents, igm
+from vdtoolkit.envs import matrix_game_v0
 
 torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
 

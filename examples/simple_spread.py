@@ -16,14 +16,6 @@ torch.set_num_threads(1)  # these nets are small: a second thread costs more tha
 make = partial(simple_spread_v3.parallel_env, N=3, local_ratio=0, max_cycles=25)  # shared reward
 
 
-class RandomAgents(QMIXAgents):
-    """Whatever the networks say, a random action."""
-
-    def policy(self, qs, available, epsilon, rng):
-        """Explore always."""
-        return super().policy(qs, available, 1.0, rng)
-
-
 def play(agents, env, episodes: int, seed: int) -> None:
     """Play and learn, once an episode."""
     for episode in range(episodes):
@@ -42,7 +34,8 @@ def main(episodes: int = 500, seeds: int = 3, test_episodes: int = 100) -> dict[
     # Velocities are seen, so an agent needs no memory; a target that follows fast and a large
     # step size suit a training as short as this
     config = {"recurrent": False, "lr": 1e-3, "target_interval": 50, "epsilon_steps": 10 * episodes}
-    teams = {"random": evaluate(RandomAgents(make()), make, test_episodes)}
+    # before training every move is random where a team explores (epsilon_start is 1)
+    teams = {"random": evaluate(QMIXAgents(make()), make, test_episodes, explore=True)}
     for algorithm in (QMIXAgents, QattenAgents):
         for seed in range(seeds):
             agents = algorithm(make(), seed=seed, **config)

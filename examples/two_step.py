@@ -1,9 +1,9 @@
 """QMIX's two-step game: a sum of utilities settles for 7, monotone mixing finds the 8."""
 
 import torch
-from vdtoolkit.envs import two_step_v0
 
 from vdtoolkit import QMIXAgents, VDNAgents, evaluate, train
+from vdtoolkit.envs import two_step_v0
 
 torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
 

@@ -7,8 +7,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import EzPickle, seeding
 from pettingzoo import ParallelEnv
-from vdtoolkit.envs._finite import FiniteGame, one_hot, unit_box
 
+from vdtoolkit.envs._finite import FiniteGame, one_hot, unit_box
 from vdtoolkit.team import Team
 
 

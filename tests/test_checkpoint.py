@@ -7,7 +7,6 @@ import pytest
 import torch
 from gymnasium import spaces
 from safetensors.torch import save_file
-from vdtoolkit.envs import matrix_game_v0, two_step_v0
 
 from vdtoolkit import ALGORITHMS, Team, load
 from vdtoolkit.checkpoint import (
@@ -17,6 +16,7 @@ from vdtoolkit.checkpoint import (
     team_from_json,
     team_to_json,
 )
+from vdtoolkit.envs import matrix_game_v0, two_step_v0
 from vdtoolkit.training import train
 
 SMALL = {"batch_size": 4, "buffer_size": 7, "hidden_dim": 5, "target_interval": 3}

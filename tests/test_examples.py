@@ -104,9 +104,8 @@ def test_new_mixer_is_registered_and_igm_holds_for_it():
 
 
 def test_new_mixer_can_be_saved_and_loaded_by_name(tmp_path):
-    from vdtoolkit.envs import matrix_game_v0
-
     from vdtoolkit import load
+    from vdtoolkit.envs import matrix_game_v0
 
     module, env = example("new_mixer"), matrix_game_v0.parallel_env("or")
     agents = module.TanhAgents(env, seed=3)

@@ -8,8 +8,8 @@ import pytest
 from pettingzoo import ParallelEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 from teams import Relay, Rooms, says
-from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 
+from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 from vdtoolkit.finite import FiniteStream, is_finite, joint_actions, optimal_q, step_of
 from vdtoolkit.team import Team, TeamEpisode
 

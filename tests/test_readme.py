@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import tyro
-from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.cli import COMMANDS
+from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
 from vdtoolkit.igm.command import check, options_type
 
 ROOT = Path(__file__).resolve().parents[1]

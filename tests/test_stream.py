@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 from teams import NoState, Relay, Rooms
-from vdtoolkit.envs import matrix_game_v0
 
+from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.finite import FiniteStream
 from vdtoolkit.stream import TeamEnv, VectorStream, stream
 from vdtoolkit.team import Team, TeamEpisode

@@ -8,8 +8,8 @@ from pettingzoo.test import parallel_api_test
 from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 from teams import NoState, Relay, plain_team, says, told
-from vdtoolkit.envs import matrix_game_v0
 
+from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.step import TeamSpec
 from vdtoolkit.team import Team
 

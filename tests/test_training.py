@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 from teams import Relay, Rooms, plain_team
-from vdtoolkit.envs import matrix_game_v0, two_step_v0
 
 from vdtoolkit import QMIXAgents, VDNAgents
+from vdtoolkit.envs import matrix_game_v0, two_step_v0
 from vdtoolkit.stream import stream
 from vdtoolkit.team import Team
 from vdtoolkit.training import Evaluation, evaluate, play, team_reward, train

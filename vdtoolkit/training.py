@@ -98,13 +98,22 @@ class Evaluation:
         return self.mean - half, self.mean + half
 
 
-def evaluate(agents: Agents, env_fn: EnvFn, episodes: int = 100, *, seed: int = 0) -> Evaluation:
+def evaluate(
+    agents: Agents,
+    env_fn: EnvFn,
+    episodes: int = 100,
+    *,
+    seed: int = 0,
+    explore: bool = False,
+) -> Evaluation:
     """The team's own greedy actions, played in an env of its own; disturbs no training.
 
     Episode k is seeded from (seed, k).  An episode whose environment broke is left out.
+    explore: with as many random moves as in training now; all of them are random before any
+    training, where epsilon_start is 1.
     """
     env = env_fn()
-    actor = agents.actor()
+    actor = agents.actor(explore)
     returns, lengths, lost = [], [], 0
     for own in np.random.SeedSequence(seed).generate_state(episodes):
         observations, infos = env.reset(seed=int(own))

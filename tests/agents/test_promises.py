@@ -307,9 +307,7 @@ def test_every_parameter_is_trained_and_no_parameter_of_the_target(name):
 @every
 def test_a_reward_after_one_move_is_learned(name):
     """The reward that comes with the last observation: a one-step game is nothing else."""
-    agents = ALGORITHMS[name](
-        Bandit(), seed=0, lr=1e-2, hidden_dim=16, batch_size=16
-    )
+    agents = ALGORITHMS[name](Bandit(), seed=0, lr=1e-2, hidden_dim=16, batch_size=16)
     play(agents, Bandit(), 100)
     view = agents.replay.batch(np.array([0])).view[0, 0]
     with torch.no_grad():

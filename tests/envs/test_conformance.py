@@ -17,6 +17,7 @@ from pettingzoo.test import (
     seed_test,
     state_test,
 )
+
 from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 
 from .whole_episode import assert_chance_matters, assert_seeds_decide

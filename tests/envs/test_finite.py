@@ -7,6 +7,7 @@ import pytest
 from gymnasium.utils import EzPickle
 from pettingzoo.test import api_test, parallel_api_test
 from pettingzoo.utils.conversions import parallel_to_aec
+
 from vdtoolkit.envs._finite import FiniteGame, aec, one_hot, unit_box
 
 from .whole_episode import assert_chance_matters, assert_seeds_decide

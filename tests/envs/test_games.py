@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.envs._games import GAMES, from_array, game, payoff
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vdtoolkit.envs import hidden_payoff_v0
 from vdtoolkit.envs.hidden_payoff_v0 import parallel_env
 

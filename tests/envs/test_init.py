@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pettingzoo
 import pytest
+
 import vdtoolkit.envs
 
 needs_registry = pytest.mark.skipif(

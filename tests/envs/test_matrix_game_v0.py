@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.envs.matrix_game_v0 import parallel_env
 

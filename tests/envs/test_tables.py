@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vdtoolkit.envs._tables import LONGEST, image, text, visible
 
 TABLE = np.array([[8.0, -12.0, 0.25], [1.0, 2.0, 3.0]])

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from vdtoolkit.envs import two_step_v0
 
 

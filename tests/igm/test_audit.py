@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 
 from vdtoolkit import ALGORITHMS, QTRANBaseAgents, VDNAgents, igm
 from vdtoolkit.agents.value import ValueAgents
+from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 from vdtoolkit.igm.audit import Belief, paths
 
 SMALL = {"recurrent": False, "hidden_dim": 6, "batch_size": 2, "buffer_size": 4}

@@ -8,9 +8,9 @@ out by projection, see the least-squares tests in tests/igm/test_limits.py.
 import numpy as np
 import pytest
 import torch
-from vdtoolkit.envs import matrix_game_v0, two_step_v0
 
 from vdtoolkit import igm
+from vdtoolkit.envs import matrix_game_v0, two_step_v0
 from vdtoolkit.igm import lab
 from vdtoolkit.igm.game import named_game
 from vdtoolkit.igm.lab import team_return

@@ -22,7 +22,7 @@ from vdtoolkit.finite import FiniteStream, optimal_q
 from vdtoolkit.igm.additive import independent
 from vdtoolkit.igm.audit import audit, backup
 from vdtoolkit.igm.game import GameMaker
-from vdtoolkit.igm.limits import limits
+from vdtoolkit.igm.limits import limits, own_ordering
 from vdtoolkit.igm.results import (
     Audit,
     LabResult,
@@ -179,6 +179,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         verdict=max(verdicts, key=_ORDER.index),
         team_return=team_return(agents, env, final),
         seconds=time.perf_counter() - began,
+        own_ordering=own_limit(agents, envs, final.states[0]),
     )
 
 
@@ -209,6 +210,16 @@ def state_verdicts(agents: Agents, game: Any, final: Audit, envs: FiniteStream) 
                 verdict(agents.function_class, state.backup, state.q_tot, state.utilities, weights)
             )
     return verdicts
+
+
+def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
+    """The best table that leaves the utilities in their order, for methods that mix monotonely."""
+    if agents.function_class not in ("elu_qmix", "monotone") or state.backup is None:
+        return None
+    if state.backup.ndim != 2:
+        return None
+    weights = _weights(agents, envs, state)
+    return own_ordering(state.backup, state.utilities, agents.function_class, weights)
 
 
 def _independent_verdict(

@@ -123,6 +123,7 @@ class SeedResult:
     verdict: str  # the worst of them
     team_return: float  # expected undiscounted return of the greedy team, one episode
     seconds: float
+    own_ordering: Limit | None = None  # the best table with these utilities' order, first state
 
 
 @dataclass(frozen=True)

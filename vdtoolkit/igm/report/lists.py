@@ -81,7 +81,11 @@ def _limit(row: Row, digits: int) -> str:
     if row.limit is None or row.limit.sse is None:
         return "–"
     earns = "" if row.limit_earns is None else f"earns {number(row.limit_earns, digits)}"
-    return _two(f"SSE {sse_words(row.limit, digits)}", earns)
+    best = _two(f"SSE {sse_words(row.limit, digits)}", earns)
+    if row.own is None or row.own_earns is None:
+        return best
+    own = f"SSE {sse_words(row.own, digits)}, earns {number(row.own_earns, digits)}"
+    return best + _two("", f"in its own order {own}")
 
 
 def limits_html(lab: LabResult) -> str:

@@ -83,8 +83,17 @@ def _verdict(lab: LabResult, row: Row) -> Text:
     limit, digits = row.limit, game_decimals(lab)
     if limit is None or limit.sse is None:
         return text
-    earns = f"; {number(row.limit_earns, digits)}" if row.limit_earns is not None else ""
-    return text.append(f"\nSSE {sse_words(limit, digits)}{earns}", "default dim")
+    text.append(f"\n{limit_words(limit, row.limit_earns, digits)}", "default dim")
+    if row.own is not None:
+        text.append(f"\nits order: {limit_words(row.own, row.own_earns, digits)}", "default dim")
+    return text
+
+
+def limit_words(limit: Limit, earns: float | None, digits: int) -> str:
+    """`SSE 320.00; 0.00`: the error of the best table, and what its argmax earns."""
+    return f"SSE {sse_words(limit, digits)}" + (
+        f"; {number(earns, digits)}" if earns is not None else ""
+    )
 
 
 def sse_words(limit: Limit, digits: int) -> str:

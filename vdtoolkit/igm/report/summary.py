@@ -37,6 +37,8 @@ class Row:
     limit: Limit | None
     limit_earns: float | None
     verdicts: list[str]
+    own: Limit | None  # the best table of the shown seed's ordering, where it falls short
+    own_earns: float | None
 
 
 def representative(method: MethodResult) -> SeedResult:
@@ -61,6 +63,7 @@ def _row(lab: LabResult, method: MethodResult) -> Row:
     plays = shown.audit.states[0].greedy
     playing = sum(audit.states[0].greedy == plays for audit in audits)
     limit = lab.limits.get(method.function_class)
+    own = _own(shown, limit)
     violated = Spread.of(audit.violation_rate for audit in audits)
     earns = Spread.of(seed.team_return for seed in method.seeds)
     assert violated is not None  # a method has seeds
@@ -81,7 +84,17 @@ def _row(lab: LabResult, method: MethodResult) -> Row:
         limit=limit,
         limit_earns=limit_earns(lab, limit),
         verdicts=of_total([seed.verdict for seed in method.seeds]),
+        own=own,
+        own_earns=limit_earns(lab, own),
     )
+
+
+def _own(shown: SeedResult, limit: Limit | None) -> Limit | None:
+    """The limit of the shown seed's ordering, where the class as a whole can do better."""
+    own = shown.own_ordering
+    if own is None or own.sse is None or limit is None or limit.sse is None:
+        return None
+    return own if own.sse > limit.sse + 1e-6 * max(1.0, limit.sse) else None
 
 
 def igm_words(method: MethodResult) -> str:
@@ -164,6 +177,12 @@ def _falls_short(lab: LabResult, group: list[Row]) -> str:
         return text + "."
     sse = number(first.limit.sse, digits)
     sse = sse if first.limit.exact else f"~{sse}, not exact"
+    if first.own is not None and first.own_earns is not None:
+        own = number(first.own.sse, digits)
+        text += (
+            f"; with its actions in the order it has learned the best is SSE "
+            f"{'' if first.own.exact else '~'}{own}, earning {number(first.own_earns, digits)}"
+        )
     return (
         f"{text}; the best {first.function_class} table (SSE {sse}) "
         f"earns {number(first.limit_earns, digits)}."
