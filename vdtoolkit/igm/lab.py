@@ -37,7 +37,7 @@ from vdtoolkit.team import Team
 from vdtoolkit.training import play
 
 N_ENVS = 32  # episodes played side by side
-UPDATES_PER_EPISODE = 0.075
+UPDATES_PER_EPISODE = 0.0625
 SNAPSHOTS = 10  # audits on the way
 TICKS = 40  # how often a run tells how far it is and sets its step size
 
