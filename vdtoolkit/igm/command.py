@@ -116,6 +116,8 @@ def main(arguments: list[str]) -> int:
     lab = train(options, game, chosen, shlex.join([*PROGRAM.split(), *arguments]))
     write(lab, out)
     console = Console(stderr=options.json)
+    if not console.is_terminal:  # in a file or a pipe tables may have their full width
+        console = Console(stderr=options.json, width=100)
     if options.json:
         import json
 
