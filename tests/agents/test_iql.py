@@ -58,8 +58,6 @@ def test_no_agents_error_touches_another_agents_utilities():
     agents = IQLAgents(small_team(), seed=0, **SMALL)
     batch = random_batch(agents.team.spec)
     _, before, _ = leaves(agents, batch)
-    with torch.no_grad():
-        agents.online.agent.bodies[0].head.bias.add_(0)
     unroll = agents.online.agent.unroll
     said = unroll(batch.view.obs, batch.actions)
     moved = said.qs.detach().clone()

@@ -326,7 +326,10 @@ def test_a_reward_after_one_move_is_learned(name):
 @every
 def test_an_unlike_team_trains(name, make):
     agents = ALGORITHMS[name](make(), seed=0, **SMALL)
-    play(agents, make(), SMALL["batch_size"], learn=False, seed=0)
+    assert agents.learn() == {}
+    play(agents, make(), SMALL["batch_size"] - 1, learn=False, seed=0)
+    assert agents.learn() == {}
+    play(agents, make(), 1, learn=False)
     before = [p.detach().clone() for p in agents.online.parameters()]
     metrics = agents.learn()
     assert metrics

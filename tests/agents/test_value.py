@@ -84,10 +84,11 @@ def test_dead_agents_count_zero_in_the_estimate_and_in_the_bootstrap():
     assert float(loss) == ((7 - 26.5) ** 2 + (22 - 39.5) ** 2) / 2
 
 
-def test_only_valid_moves_are_averaged():
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+def test_only_valid_moves_are_averaged_and_bootstrapped(lam):
     batch = two_moves(False)
-    batch.valid[0, 1] = False  # the episode was cut after one move
-    loss, _ = vdn().loss(batch)
+    batch.valid[0, 1] = False  # cut short after one move: TD(lambda) has nothing to mix with
+    loss, _ = vdn(td_lambda=lam).loss(batch)
     assert float(loss) == (7 - 26.5) ** 2
 
 
