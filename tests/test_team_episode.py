@@ -415,3 +415,14 @@ def test_an_end_without_a_last_observation_is_refused():
 def test_an_observation_at_the_end_must_be_finite_too():
     with says(ValueError, "agent 'a': observation is not finite: [nan nan]"):
         advance(started(), "abcd", value=np.nan, out="abcd")
+
+
+def test_an_episode_that_broke_on_the_way_is_lost_at_its_end():
+    box, actions = Box(-1, 1, (1,)), Discrete(2)
+    episode = TeamEpisode(Team({"a": box}, {"a": actions}))
+    one, over = {"a": np.zeros(1)}, {"a": True}
+    assert not episode.start(one, {}, None).lost[0]
+    broken = {"a": {"lost_game": True}}
+    assert episode.advance(one, {"a": 0.0}, {"a": False}, {"a": False}, broken, None).lost[0]
+    assert episode.advance(one, {"a": 0.0}, {"a": False}, over, {}, None).lost[0]
+    assert not episode.start(one, {}, None).lost[0]

@@ -82,7 +82,7 @@ class EpisodeReplay:
             self._clear(np.flatnonzero(step.first))
         self._write_moment(step, np.arange(step.n_envs))
         done = np.flatnonzero(step.last & ~step.lost & ~step.first)
-        self.n_lost += int((step.lost & ~step.first).sum())
+        self.n_lost += int((step.last & step.lost & ~step.first).sum())
         if len(done):
             self._store(done)
         return len(done)

@@ -189,13 +189,14 @@ class TeamEpisode:
         self.moves = 0
         self.acting: list[str] = []  # who is to act now, in the order observed
         self._ended: set[str] = set()
+        self._lost = False  # once broken, an episode stays so
 
     def start(self, observations: Dicts, infos: Dicts | None, state: Any) -> Step:
         """Moment 0, from what `env.reset` returned."""
         if not observations:
             raise ValueError("reset() returned no observations: the team has nobody to act")
         self.moves = 0
-        self._ended = set()
+        self._ended, self._lost = set(), False
         self.acting = list(observations)
         return self._step(observations, infos, state, first=True)
 
@@ -247,6 +248,7 @@ class TeamEpisode:
         terminated: bool = False,
         truncated: bool = False,
     ) -> Step:
+        self._lost = self._lost or is_lost(infos)
         obs = self.team.encode_obs(seen)
         available = self.team.encode_available(seen, infos)
         self._repair_or_refuse(available, terminated or truncated)
@@ -263,7 +265,7 @@ class TeamEpisode:
             first=np.array([first]),
             terminated=np.array([terminated]),
             truncated=np.array([truncated]),
-            lost=np.array([is_lost(infos)]),
+            lost=np.array([self._lost]),
         )
 
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:

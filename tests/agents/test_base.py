@@ -11,6 +11,7 @@ from pettingzoo.utils.conversions import parallel_to_aec
 from torch import nn
 
 from vdtoolkit import Config, QattenAgents, QMIXAgents, QMIXConfig, Team, VDNAgents
+from vdtoolkit.envs import two_step_v0
 from vdtoolkit.step import Step
 
 from .helpers import SMALL, Nameless, Stateless, Unlike, play, random_batch, small_team
@@ -421,3 +422,16 @@ def together(steps):
 
 def test_the_common_config_is_the_default():
     assert VDNAgents(Unlike()).config == Config()
+
+
+def test_a_refused_observe_has_taken_note_of_nothing():
+    env = two_step_v0.parallel_env()
+    agents = VDNAgents(env, **SMALL)
+    observations, infos = env.reset(seed=0)
+    actions = agents.act(observations, infos, state=env.state())
+    told = env.step(actions)
+    with pytest.raises(ValueError, match=r"pass state=env\.state"):
+        agents.observe(*told)
+    assert agents._episode.moves == 0
+    agents.observe(*told, state=env.state())
+    assert agents._episode.moves == 1

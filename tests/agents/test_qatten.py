@@ -361,3 +361,10 @@ def test_evidence_puts_q_tot_together():
 
 def test_what_is_claimed():
     assert (QattenAgents.claim, QattenAgents.function_class) == ("exact", "additive")
+
+
+def test_nonlinear_keys_claim_nothing_and_plain_ones_claim_igm():
+    with pytest.warns(UserWarning, match="IGM no longer holds"):
+        agents = QattenAgents(small_team(), nonlinear=True, **SMALL)
+    assert (agents.claim, agents.function_class) == ("none", "unknown")
+    assert (QattenAgents.claim, QattenAgents.function_class) == ("exact", "additive")

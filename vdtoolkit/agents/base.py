@@ -51,8 +51,8 @@ class Agents:
     name: ClassVar[str] = ""  # as on the command line
     label: ClassVar[str] = ""  # as in the papers
     Config: ClassVar[type[AnyConfig]] = AnyConfig
-    claim: ClassVar[str] = "exact"  # IGM: "exact" at any weights, "trained", "none"
-    function_class: ClassVar[str] = "unrestricted"  # of q_tot at one state, see igm.limits
+    claim: str = "exact"  # IGM: "exact" at any weights, "trained", "none"
+    function_class: str = "unrestricted"  # of q_tot at one state, see igm.limits; or "unknown"
     q_tot_label: ClassVar[str] = "Q_tot"
 
     def __init__(
@@ -125,12 +125,11 @@ class Agents:
                 "or use agents.actor() to act without learning, or agents.reset() after an "
                 "early env.reset()"
             )
+        self._check_state(state)
         if self._moment is None:
             first = self._episode.start(observations, infos, state)
             self._build()
             self.begin_steps(first)
-        elif (state is None) == self.team.has_state:
-            self.team.encode_state(state, self._moment.obs)  # says what is missing or too much
         elif infos is not None and not self._told_infos:
             self._late_infos(observations, infos)
         actions = self.act_steps()[0]
@@ -148,6 +147,7 @@ class Agents:
         """What `env.step` returned, in its order, and the state after it."""
         if self._actions is None:
             raise RuntimeError("observe() without act(): actions come first, then what they led to")
+        self._check_state(state)  # before anything is taken note of
         self._told_infos = infos is not None
         step = self._episode.advance(observations, rewards, terminations, truncations, infos, state)
         self.observe_steps(step)
@@ -262,6 +262,10 @@ class Agents:
     def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
         net = lambda: self._built().agent  # noqa: E731
         return Actor(self.team, net, self.policy, epsilon, rng, self.device)
+
+    def _check_state(self, state: Any) -> None:
+        if (state is None) == self.team.has_state:
+            self.team.encode_state(state, np.empty(0))  # says what is missing or too much
 
     def _built(self) -> Networks:
         if self.replay is None:

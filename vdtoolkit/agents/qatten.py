@@ -123,6 +123,8 @@ class QattenAgents(ValueAgents):
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The attention mixer, its keys as wide as one agent's unit features."""
         c = self.config
+        if c.nonlinear:
+            self.claim, self.function_class = "none", "unknown"
         self._units = unit_slice(c.unit_features, self.team.state_slices, spec)
         unit_dim = spec.obs_dim
         if self._units is not None:

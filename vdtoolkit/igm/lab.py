@@ -124,7 +124,7 @@ def summarise(
             MethodResult(
                 name=name,
                 label=ALGORITHMS[name].label,
-                function_class=ALGORITHMS[name].function_class,
+                function_class=ALGORITHMS[name](env, config).function_class,
                 config=dataclasses.asdict(config),
                 seeds=[r for j, r in zip(todo, results, strict=True) if j.algorithm == name],
             )
@@ -201,7 +201,7 @@ def state_verdicts(agents: Agents, game: Any, final: Audit, envs: FiniteStream) 
     verdicts = []
     for state in final.states:
         weights = _weights(agents, envs, state)
-        if state.backup is None or state.q_tot is None:
+        if state.backup is None or state.q_tot is None or agents.function_class == "unknown":
             verdicts.append(UNKNOWN)
         elif agents.function_class == "independent":
             verdicts.append(_independent_verdict(agents, game, final, state, weights))
