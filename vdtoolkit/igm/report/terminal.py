@@ -169,13 +169,14 @@ def legend() -> Text:
 
 
 def how_to_read() -> Lines:
-    """Four lines for the reader who sees this for the first time."""
+    """A few lines for the reader who sees this for the first time."""
     optimum, best, greedy = (SYMBOLS[name] for name in MARKS)
     yield Text("How to read this", "bold")
     for line in (
         f"Each agent plays its own best Q_i (along the margins): together they play {greedy}.",
         f"IGM holds where {greedy} maximises Q_tot as {best} does; the gap is what {greedy} lacks.",
         f"Regret is what the payoff loses from {optimum} to {greedy}; RMSE is Q_tot's error.",
-        "The limit is the best table of a method's class by least squares; no training beats it.",
+        "The limit is a class's best table by least squares; no training beats it.",
+        "~ marks a bound: 'not converged' may then mean that no table reaches it.",
     ):
         yield Text(f"  {line}")

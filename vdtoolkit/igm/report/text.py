@@ -52,7 +52,8 @@ DEFINITIONS = {
     "optimal team.",
     "verdict": "Whether the learned table is the class's best one (at its class's optimum), the "
     "best one for the order of actions it settled on (at the optimum of its own ordering), or "
-    "neither (not converged).",
+    "neither (not converged). Where a limit is only a bound (~), as for ELU-QMIX, 'not converged' "
+    "can also mean that the class cannot reach it.",
 }
 
 
