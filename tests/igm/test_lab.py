@@ -8,6 +8,8 @@ import pytest
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.igm import lab
 from vdtoolkit.igm.game import named_game
+from vdtoolkit.igm.limits import limits
+from vdtoolkit.igm.results import WEIGHTED
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED
 
 
@@ -95,9 +97,30 @@ def test_exploration_is_uniform_throughout_and_limits_unweighted():
     (state,) = lab.audit(agents, env).states
     counts = lab._weights(agents, envs, state)
     assert counts.shape == (3, 3)
-    assert counts.sum() == 64
+    assert counts.sum() == pytest.approx(9)  # mean 1
+    np.testing.assert_allclose(counts * 64 / 9, envs.visits("start"))
+    weighted = lab.weighted_limit(agents, envs, state)
+    assert weighted.note.startswith(WEIGHTED)
+    assert weighted.sse == limits(state.payoff, counts)["additive"].sse
     agents.config = lab.lab_config("vdn")
     assert lab._weights(agents, envs, state) is None
+    assert lab.weighted_limit(agents, envs, state) is None
+
+
+def test_uneven_play_is_judged_by_weighted_limits_and_the_tables_say_so():
+    result = lab.run_lab(
+        named_game("nonmonotonic"),
+        ["vdn"],
+        seeds=1,
+        moves=320,
+        configs={"vdn": small("vdn", epsilon_end=0.1, epsilon_steps=100)},
+    )
+    assert result.methods[0].seeds[0].class_limit.note.startswith(WEIGHTED)
+    words = " ".join(str(result).split())
+    assert "weighted" in words
+    assert WEIGHTED in words  # in the findings
+    assert WEIGHTED in result.to_html()
+    assert WEIGHTED not in str(run(["vdn"], seeds=1))
 
 
 def test_a_failing_run_is_told_and_not_waited_for():

@@ -24,6 +24,7 @@ from vdtoolkit.igm.audit import audit, backup
 from vdtoolkit.igm.game import GameMaker
 from vdtoolkit.igm.limits import limits, own_ordering
 from vdtoolkit.igm.results import (
+    WEIGHTED,
     Audit,
     LabResult,
     Limit,
@@ -180,6 +181,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         team_return=team_return(agents, env, final),
         seconds=time.perf_counter() - began,
         own_ordering=own_limit(agents, envs, final.states[0]),
+        class_limit=weighted_limit(agents, envs, final.states[0]),
     )
 
 
@@ -220,6 +222,15 @@ def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | 
         return None
     weights = _weights(agents, envs, state)
     return own_ordering(state.backup, state.utilities, agents.function_class, weights)
+
+
+def weighted_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
+    """The class's limit on the joint actions as they were played; None where play was uniform."""
+    weights = _weights(agents, envs, state)
+    if weights is None or state.backup is None:
+        return None
+    found = limits(state.backup, weights).get(agents.function_class)
+    return None if found is None else dataclasses.replace(found, note=f"{WEIGHTED} {found.note}")
 
 
 def _independent_verdict(
@@ -284,11 +295,11 @@ def _limits(payoff: np.ndarray | None, weights: np.ndarray | None) -> dict[str, 
 
 
 def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:
-    """None under uniform exploration; else how often each joint action was played."""
+    """None under uniform exploration; else how often each joint action was played, mean 1."""
     if agents.config.epsilon_start == agents.config.epsilon_end == 1.0:
         return None
     counts = envs.visits(state.state)
-    return counts if counts.any() else None
+    return counts * counts.size / counts.sum() if counts.any() else None
 
 
 # -- processes ----------------------------------------------------------------------------------

@@ -92,6 +92,9 @@ class Audit:
         return plain(self)
 
 
+WEIGHTED = "weighted by how often each joint action was played"
+
+
 @dataclass(frozen=True)
 class Limit:
     """The best table a class of functions reaches by (weighted) least squares."""
@@ -124,6 +127,7 @@ class SeedResult:
     team_return: float  # expected undiscounted return of the greedy team, one episode
     seconds: float
     own_ordering: Limit | None = None  # the best table with these utilities' order, first state
+    class_limit: Limit | None = None  # of the first state, where play was not uniform: weighted
 
 
 @dataclass(frozen=True)

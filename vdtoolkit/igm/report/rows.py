@@ -16,7 +16,7 @@ from vdtoolkit.igm.report.text import (
     percent,
     spread_range,
 )
-from vdtoolkit.igm.results import LabResult, Limit
+from vdtoolkit.igm.results import WEIGHTED, LabResult, Limit
 
 WIDE = 96  # columns from which the ranges over seeds are shown
 
@@ -97,14 +97,15 @@ def limit_words(limit: Limit, earns: float | None, digits: int) -> str:
 
 
 def sse_words(limit: Limit, digits: int) -> str:
-    """The class's SSE, with ~ where it is a bound or was searched."""
-    return ("" if limit.exact else "~") + number(limit.sse, digits, "–")
+    """The class's SSE; ~ where it is a bound or was searched, weighted where play was uneven."""
+    weighted = " weighted" if limit.note.startswith(WEIGHTED) else ""
+    return ("" if limit.exact else "~") + number(limit.sse, digits, "–") + weighted
 
 
 def limits_table(lab: LabResult) -> Table:
     """The best table of every class of functions, in numbers."""
     where = "" if one_step(lab) else f", of the first state's table ({lab.states[0]})"
-    table = _table(f"The best each class can do by least squares{where}")
+    table = _table(f"The best each class can do by least squares on uniform play{where}")
     table.add_column("class", no_wrap=True)
     for name in ("SSE", "its argmax", "earns", "regret"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -15,7 +15,14 @@ from vdtoolkit.igm.report.text import (
     of_total,
     percent,
 )
-from vdtoolkit.igm.results import JointAction, LabResult, Limit, MethodResult, SeedResult
+from vdtoolkit.igm.results import (
+    WEIGHTED,
+    JointAction,
+    LabResult,
+    Limit,
+    MethodResult,
+    SeedResult,
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def _row(lab: LabResult, method: MethodResult) -> Row:
     shown = representative(method)
     plays = shown.audit.states[0].greedy
     playing = sum(audit.states[0].greedy == plays for audit in audits)
-    limit = lab.limits.get(method.function_class)
+    limit = shown.class_limit or lab.limits.get(method.function_class)
     own = _own(shown, limit)
     violated = Spread.of(audit.violation_rate for audit in audits)
     earns = Spread.of(seed.team_return for seed in method.seeds)
@@ -135,7 +142,15 @@ def earned(lab: LabResult, value: float) -> str:
 def findings(lab: LabResult) -> list[str]:
     """The headlines: who finds the optimum, who cannot, where IGM broke."""
     rows = summary(lab)
-    return [*_optimal(lab, rows), *_short(lab, rows), *_igm(rows)]
+    return [*_optimal(lab, rows), *_short(lab, rows), *_igm(rows), *_weighted(rows)]
+
+
+def _weighted(rows: list[Row]) -> list[str]:
+    uneven = [row.method for row in rows if row.limit and row.limit.note.startswith(WEIGHTED)]
+    if not uneven:
+        return []
+    verb = "is" if len(uneven) == 1 else "are"
+    return [f"Play was not uniform: the limit of {listing(uneven)} {verb} {WEIGHTED}."]
 
 
 def _slack(lab: LabResult) -> float:
