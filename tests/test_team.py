@@ -316,3 +316,10 @@ def test_a_state_must_keep_its_size_and_be_finite():
         team.encode_state(np.zeros(5), np.zeros((3, 4)))
     with says(ValueError, "state() is not finite: [ 0. nan  0.  0.  0.  0.]"):
         team.encode_state(np.array([0, np.nan, 0, 0, 0, 0]), np.zeros((3, 4)))
+
+
+def test_the_teams_reward_is_the_mean_of_those_who_acted_or_the_sum_of_all():
+    rewards = {"a": 1.0, "b": 3.0, "c": 100.0}
+    assert plain_team().team_reward(rewards, ["a", "b"]) == 2
+    assert plain_team(reward="sum").team_reward(rewards, ["a", "b"]) == 104
+    assert plain_team().team_reward({}, ["a", "b"]) == 0

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from teams import Relay, Rooms, plain_team
+from teams import Relay, Rooms
 
 from vdtoolkit import QMIXAgents, VDNAgents
 from vdtoolkit.envs import matrix_game_v0, two_step_v0
 from vdtoolkit.stream import stream
 from vdtoolkit.team import Team
-from vdtoolkit.training import Evaluation, evaluate, play, team_reward, train
+from vdtoolkit.training import Evaluation, evaluate, play, train
 
 SMALL = {"hidden_dim": 8, "batch_size": 1, "recurrent": False}
 
@@ -230,14 +230,6 @@ def test_evaluation_of_a_broken_game_is_no_result():
     nothing = evaluate(agents, lambda: Relay(breaks=True), 2)
     assert (nothing.lost, len(nothing.returns)) == (2, 0)
     assert np.isnan([nothing.mean, *nothing.interval]).all()
-
-
-def test_the_teams_reward_is_counted_as_its_team_does():
-    rewards = {"a": 1.0, "b": 3.0, "c": 100.0}
-    mean, total = VDNAgents(plain_team(), **SMALL), VDNAgents(plain_team(reward="sum"), **SMALL)
-    assert team_reward(mean, rewards, ["a", "b"]) == 2
-    assert team_reward(total, rewards, ["a", "b"]) == 104
-    assert team_reward(mean, {}, ["a", "b"]) == 0
 
 
 @pytest.mark.parametrize("reward", ["mean", "sum"])

@@ -6,7 +6,7 @@ settled here, so that networks, replay and algorithms see only `Step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -106,6 +106,17 @@ class Team:
     def decode(self, actions: np.ndarray, acting: list[str]) -> dict[str, int]:
         """Row indices [N] as actions in each agent's own space, for the agents that act."""
         return {a: int(actions[self._index[a]]) + self._start[self._index[a]] for a in acting}
+
+    def team_reward(self, rewards: Dicts, acting: Iterable[str]) -> float:
+        """One move's reward: the sum of all, or the mean over those that acted and got one."""
+        for agent, reward in rewards.items():
+            self.index(agent)
+            if not np.isfinite(reward):
+                raise ValueError(f"agent {agent!r}: reward is not finite: {reward}")
+        if self.reward == "sum":
+            return float(sum(float(r) for r in rewards.values()))
+        got = [float(rewards[a]) for a in acting if a in rewards]
+        return float(np.mean(got)) if got else 0.0
 
     def encode_obs(self, observations: Dicts) -> np.ndarray:
         """[N, O] float32, zeros for agents that are not observed."""
@@ -211,8 +222,7 @@ class TeamEpisode:
     ) -> Step:
         """The next moment, from what `env.step` returned."""
         self.moves += 1
-        took_part = [a for a in self.acting if a in rewards]
-        reward = self._team_reward(rewards, took_part)
+        reward = self.team.team_reward(rewards, self.acting)
         self._refuse_revival(observations, terminations, truncations)
 
         over = {a for a in terminations if terminations[a]} | {
@@ -279,15 +289,6 @@ class TeamEpisode:
                 f"agent {agent!r}: action_mask is all zeros at move {self.moves}: "
                 "an agent that is to act needs one available action"
             )
-
-    def _team_reward(self, rewards: Dicts, took_part: list[str]) -> float:
-        for agent, reward in rewards.items():
-            self.team.index(agent)
-            if not np.isfinite(reward):
-                raise ValueError(f"agent {agent!r}: reward is not finite: {reward}")
-        if self.team.reward == "sum":
-            return float(sum(float(r) for r in rewards.values()))
-        return float(np.mean([float(rewards[a]) for a in took_part])) if took_part else 0.0
 
     def _refuse_revival(self, observations: Dicts, terminations: Dicts, truncations: Dicts) -> None:
         for agent in self._ended.intersection(observations, terminations, truncations):

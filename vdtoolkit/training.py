@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -123,7 +122,7 @@ def evaluate(
             actions = actor.act({a: observations[a] for a in env.agents}, infos)
             acting = list(actions)
             observations, rewards, _, _, infos = env.step(actions)
-            total += team_reward(agents, rewards, acting)
+            total += agents.team.team_reward(rewards, acting)
             moves += 1
         if is_lost(infos):
             lost += 1
@@ -132,11 +131,3 @@ def evaluate(
         lengths.append(moves)
     env.close()
     return Evaluation(np.array(returns), np.array(lengths), lost)
-
-
-def team_reward(agents: Agents, rewards: dict[str, Any], acting: list[str]) -> float:
-    """The team's reward of one move, as its `Team` counts it."""
-    if agents.team.reward == "sum":
-        return float(sum(rewards.values()))
-    got = [float(rewards[a]) for a in acting if a in rewards]
-    return float(np.mean(got)) if got else 0.0
