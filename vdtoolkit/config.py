@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,16 @@ class Config:
     dead: str = "zero"
     """A dead agent's utility in the mixer: 'zero', or 'noop': its action 0 as if alive (PyMARL)."""
 
+    sizes: ClassVar[tuple[str, ...]] = ()  # further fields, of an algorithm, that count something
+
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         for name in ("gamma", "epsilon_start", "epsilon_end", "td_lambda"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("lr", "grad_clip"):
             _require(self, name, getattr(self, name) > 0, "above 0")
-        for name in ("hidden_dim", "batch_size", "buffer_size", "target_interval"):
+        sizes = ("hidden_dim", "batch_size", "buffer_size", "target_interval", *self.sizes)
+        for name in sizes:
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "epsilon_steps", self.epsilon_steps >= 0, "at least 0")
         _require(self, "dead", self.dead in ("zero", "noop"), "'zero' or 'noop'")

@@ -70,7 +70,7 @@ def optimal_q(
     """
     shape = tuple(int(n) for n in team.n_actions)
     states = game.states()
-    share = _share(team)
+    share = reward_share(team)
     if not states or getattr(game, "one_shot", False):
         return {state: _masked(share * game.rewards(state), team, game, state) for state in states}
     models = {
@@ -81,7 +81,7 @@ def optimal_q(
         for state in states
     }
     value = dict.fromkeys(states, 0.0)
-    for _ in range(1_000_000):
+    for _ in range(100_000 if gamma < 1 else 10_000):
         table = {
             state: {
                 u: sum(p * (r + gamma * (value[s] if s is not None else 0.0)) for p, r, s in after)
@@ -104,7 +104,7 @@ def optimal_q(
     return tables
 
 
-def _share(team: Team) -> int:
+def reward_share(team: Team) -> int:
     """What the team is paid for each unit of the model's reward, which every agent gets."""
     return len(team.agents) if team.reward == "sum" else 1
 
@@ -200,7 +200,7 @@ class FiniteStream:
             outcomes = self.game.model(self._states[at], tuple(joint))
             self._outcomes[key] = (
                 np.cumsum([p for p, _, _ in outcomes]),
-                [_share(self.team) * r for _, r, _ in outcomes],
+                [reward_share(self.team) * r for _, r, _ in outcomes],
                 [self._end if s is None else self._number[s] for _, _, s in outcomes],
             )
         self._visits[key] = self._visits.get(key, 0) + 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vdtoolkit import ALGORITHMS, QTRANBaseAgents, VDNAgents, igm
+from vdtoolkit import ALGORITHMS, QTRANBaseAgents, Team, VDNAgents, igm
 from vdtoolkit.agents.value import ValueAgents
 from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 from vdtoolkit.igm.audit import Belief, paths
@@ -245,3 +245,29 @@ def test_qtran_and_qatten_bring_their_own_evidence():
     }
     assert shapes["qtran_alt"]["residual (7), agent_1"] == (2, 3, 2)
     assert shapes["qatten"] == {"attention": (4, 3), "head weights": (4,), "c(s)": ()}
+
+
+def test_a_wrapped_game_is_audited_as_it_is_seen_and_not_by_the_model_within():
+    import supersuit
+
+    env = supersuit.frame_stack_v1(matrix_game_v0.parallel_env("climbing", max_cycles=3), 2)
+    audit = igm.audit(VDNAgents(env, **SMALL), env, episodes=2)
+    assert [s.state for s in audit.states] == [f"visited {k}" for k in range(6)]
+    assert audit.regret is None
+
+
+def test_backups_pay_a_summing_team_what_its_payoff_does():
+    env = two_step_v0.parallel_env()
+    agents = VDNAgents(Team.from_env(env, reward="sum"), **SMALL)
+    state = {s.state: s for s in igm.audit(agents, env).states}
+    np.testing.assert_allclose(state["2B"].payoff, [[0, 2], [2, 16]])
+    np.testing.assert_allclose(state["2B"].backup, state["2B"].payoff)
+
+
+def test_networks_that_have_diverged_are_told_of():
+    env = matrix_game_v0.parallel_env("climbing")
+    agents = VDNAgents(env, **SMALL)
+    with torch.no_grad():
+        agents.online.agent.bodies[0].head.bias[0] = float("nan")
+    with pytest.raises(ValueError, match="VDN: the networks give nan: training has diverged"):
+        igm.audit(agents, env)

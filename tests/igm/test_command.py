@@ -68,6 +68,13 @@ def test_json_prints_the_result_alone_on_standard_output(tmp_path, capsys):
         (["--payoff", "{tmp}/nan.csv"], "payoff of joint action (0, 1) is nan"),
         (["--payoff", "{tmp}/missing.npy"], "No such file"),
         (["--payoff", "{tmp}/large.npy"], "above the limit of 10000000"),
+        (["--payoff", "{tmp}/huge.csv"], "(1, 0) is 1e+25: networks learn it badly above 1e+06"),
+        (["--payoff", "{tmp}/nan.csv", "--game", "xor"], "give one of them"),
+        (["--qatten.unit-features", "foo"], "qatten: unit_features='foo': give 'obs'"),
+        (["--qatten.n-heads", "0"], "qatten: n_heads=0: it must be at least 1"),
+        (["--qmix.embed-dim", "-1"], "qmix: embed_dim=-1: it must be at least 1"),
+        (["--no-such-flag", "3"], "no-such-flag"),
+        (["--seeds", "many"], "many"),
         (["--out", "{tmp}/ragged.json/x"], "give another folder with --out"),
         (["--vdn.gamma", "2"], "vdn: gamma=2.0: it must be in [0, 1]"),
         (["--qmix.batch-size", "30000"], "batch_size=30000 is above buffer_size=20000"),
@@ -78,6 +85,7 @@ def test_bad_input_is_one_line_and_status_2_before_anything_is_trained(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ragged.json").write_text("[[1, 2], [3]]")
+    (tmp_path / "huge.csv").write_text("1,2\n1e25,3\n")
     (tmp_path / "nan.csv").write_text("1,nan\n2,3\n")
     np.save(tmp_path / "large.npy", np.zeros((2, 5_000_001), np.int8))
     before = sorted(p.name for p in tmp_path.iterdir())

@@ -7,7 +7,7 @@ import pytest
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.igm import lab
-from vdtoolkit.igm.game import named_game
+from vdtoolkit.igm.game import named_game, payoff_game
 from vdtoolkit.igm.limits import limits
 from vdtoolkit.igm.results import WEIGHTED
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED
@@ -58,7 +58,10 @@ def test_every_algorithm_runs_in_the_lab_and_is_audited_from_the_start_to_the_en
         assert moves[0] == 0
         assert moves[-1] >= 96
         assert moves == sorted(set(moves))
-        assert seed.history[-1].audit == seed.audit
+        np.testing.assert_array_equal(
+            seed.history[-1].audit.states[0].q_tot, seed.audit.states[0].q_tot
+        )
+        assert not seed.history[-1].audit.states[0].evidence  # a history is kept small
     assert result.optimal_return == 8.0
     assert result.limits["additive"].sse == pytest.approx(455.1111, abs=1e-3)
     np.testing.assert_array_equal(result.payoffs[0][0], [8, -12, -12])
@@ -74,6 +77,47 @@ def test_games_of_several_states_and_of_chance():
     assert hidden.optimal_return == 10.0
     # without sight of the coin the best that a team can do is 6 on average
     assert hidden.methods[0].seeds[0].team_return <= 6.0
+
+
+def test_agents_that_cannot_tell_states_apart_are_not_judged_by_them():
+    (method,) = run(["vdn"], "hidden_payoff", seeds=1).methods
+    assert method.seeds[0].verdict == lab.NOT_TOLD_APART
+
+
+@pytest.mark.parametrize(("agents", "verdict"), [(6, NOT_CONVERGED), (7, lab.TOO_LARGE)])
+def test_a_large_game_keeps_its_numbers_and_leaves_its_tables_out(agents, verdict, tmp_path):
+    payoff = np.zeros((5,) * agents)  # 15625 joint actions are enumerated, 78125 are searched
+    payoff[(1,) * agents] = 3.0
+    np.save(tmp_path / "large.npy", payoff)
+    result = lab.run_lab(
+        payoff_game(tmp_path / "large.npy"),
+        ["vdn"],
+        seeds=1,
+        moves=64,
+        configs={"vdn": small("vdn")},
+    )
+    (seed,) = result.methods[0].seeds
+    (state,) = seed.audit.states
+    assert state.payoff is None and state.q_tot is None
+    assert state.regret in (0.0, 3.0)
+    assert seed.verdict == verdict
+    assert result.limits["additive"].sse > 0 and result.limits["additive"].table is None
+    assert len(str(result.to_json())) < 50_000
+    assert verdict in " ".join(str(result).split())
+
+
+def test_qmix_runs_on_games_too_large_for_its_projection(tmp_path):
+    np.save(tmp_path / "wide.npy", np.arange(33.0 * 33).reshape(33, 33))
+    result = lab.run_lab(
+        payoff_game(tmp_path / "wide.npy"),
+        ["qmix"],
+        seeds=1,
+        moves=32,
+        configs={"qmix": small("qmix")},
+    )
+    assert result.methods[0].seeds[0].own_ordering is None
+    assert "not computed: not computed" not in str(result)
+    assert "~–" not in str(result)
 
 
 def test_the_step_size_falls_over_the_second_half():

@@ -85,6 +85,7 @@ class QattenMixer(nn.Module):
 class QattenConfig(Config):
     """Sizes of the authors' code."""
 
+    sizes = ("n_heads", "embed_dim", "hyper_dim")
     n_heads: int = 4
     """Attention heads."""
     embed_dim: int = 32

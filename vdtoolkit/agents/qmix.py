@@ -44,6 +44,7 @@ class MonotonicMixer(nn.Module):
 class QMIXConfig(Config):
     """Sizes of the SMAC and JMLR papers (hypernetworks of two layers)."""
 
+    sizes = ("embed_dim", "hyper_dim")
     embed_dim: int = 32
     """Hidden units of the mixer."""
     hyper_dim: int = 64

@@ -34,6 +34,7 @@ from vdtoolkit.step import TeamSpec
 class QTRANConfig(Config):
     """The paper's form; bootstraps at the target network's greedy actions."""
 
+    sizes = ("joint_dim",)
     double_q: bool = False
     joint_dim: int = 64
     """Hidden units of the joint networks."""

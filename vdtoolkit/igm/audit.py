@@ -29,7 +29,14 @@ from torch import Tensor
 
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.batch import View, chosen
-from vdtoolkit.finite import State, is_finite, joint_actions, optimal_q, step_of
+from vdtoolkit.finite import (
+    State,
+    is_finite,
+    joint_actions,
+    optimal_q,
+    reward_share,
+    step_of,
+)
 from vdtoolkit.igm.results import Audit, JointAction, StateAudit
 from vdtoolkit.networks import Utilities
 from vdtoolkit.step import Step
@@ -59,14 +66,17 @@ def audit(
 ) -> Audit:
     """Audit a team at every state of a finite game, else at the states that greedy play visits.
 
+    A wrapped finite game counts as another env: what its wrappers change is in no model.
     A state with at most `limit` available joint actions is enumerated (`exact`); beyond that the
     joint actions are searched (the greedy one, coordinate ascent, samples), which gives lower
     bounds on gap and violation.  A finite game's states are entered by their shortest path from a
     start, so that recurrent agents have a history.  episodes, seed: of play in other envs.
     Disturbs no training.
     """
-    game = getattr(env, "unwrapped", env)
-    if is_finite(env):
+    # a wrapper may change what is seen and paid: its env is audited where play goes
+    finite = is_finite(env) and env.unwrapped is env
+    game = env if finite else None
+    if finite:
         moments = paths(agents, game)
         payoffs = _payoffs(agents, game, moments, limit)
     else:
@@ -74,7 +84,7 @@ def audit(
         payoffs = {}
     beliefs = [Belief(agents, moment) for moment in moments]
     audits = [b.audited(payoffs.get(b.moment.name), limit, seed) for b in beliefs]
-    if is_finite(env):
+    if finite:
         audits = _with_backups(agents, game, audits)
     return _summary(agents, audits, beliefs)
 
@@ -102,6 +112,11 @@ class Belief:
         self.available = last.available[0]  # [N, A]
         self.count = int(np.prod(self.available.sum(1), dtype=float))
         qs = self.utilities.qs.cpu().numpy().astype(float)
+        if not np.isfinite(qs).all():
+            raise ValueError(
+                f"{agents.label}: the networks give {qs[~np.isfinite(qs)][0]}: training has "
+                "diverged; a smaller lr or smaller rewards may help"
+            )
         self.qs = np.where(self.available, qs, -np.inf)
         self.greedy: JointAction = tuple(int(i) for i in self.qs.argmax(1))
 
@@ -194,7 +209,7 @@ class Belief:
 
     def _tied_choices(self) -> np.ndarray:
         """Joint actions whose every part is within tolerance of that agent's best."""
-        scale = np.abs(self.qs[np.isfinite(self.qs)]).max()
+        scale = np.abs(self.qs[np.isfinite(self.qs)]).max(initial=0.0)
         near = self.qs >= self.qs.max(1, keepdims=True) - TIE * max(1.0, scale)
         return np.array(list(itertools.islice(itertools.product(*map(np.flatnonzero, near)), 4096)))
 
@@ -309,20 +324,32 @@ def _with_backups(agents: Agents, game: Any, audits: list[StateAudit]) -> list[S
         return [replace(a, backup=a.payoff) for a in audits]
     value = {a.state: float(a.q_tot[a.greedy]) for a in audits if a.q_tot is not None}
     return [
-        replace(a, backup=backup(game, a.state, a.q_tot, value, agents.config.gamma))
+        replace(
+            a,
+            backup=backup(
+                game, a.state, a.q_tot, value, agents.config.gamma, reward_share(agents.team)
+            ),
+        )
         for a in audits
         if a.q_tot is not None
     ]
 
 
 def backup(
-    game: Any, state: State, like: np.ndarray, value: dict[State, float], gamma: float
+    game: Any,
+    state: State,
+    like: np.ndarray,
+    value: dict[State, float],
+    gamma: float,
+    share: float = 1.0,
 ) -> np.ndarray:
-    """Expected r + gamma value(next) of every joint action, NaN where `like` [A_1..A_N] is."""
+    """Expected share r + gamma value(next) of joint actions, [A_1..A_N]; NaN where `like` is."""
     table = np.full(like.shape, np.nan)
     for u in zip(*np.nonzero(np.isfinite(like)), strict=True):
         after = game.model(state, tuple(int(i) for i in u))
-        table[u] = sum(p * (r + gamma * (value[s] if s is not None else 0)) for p, r, s in after)
+        table[u] = sum(
+            p * (share * r + gamma * (value[s] if s is not None else 0)) for p, r, s in after
+        )
     return table
 
 
@@ -330,7 +357,7 @@ def _summary(agents: Agents, audits: list[StateAudit], beliefs: list[Belief]) ->
     slopes = []
     for b, a in zip(beliefs, audits, strict=True):
         joint = joint_actions(b.available) if a.exact else np.array([b.greedy, a.best])
-        slopes.append(b.least_slope(joint[:CHUNK]))
+        slopes.append(b.least_slope(joint))
     known = [s for s in slopes if s is not None]
     errors = [
         (a.q_tot - a.payoff)[np.isfinite(a.q_tot)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import io
 import os
 import shlex
 import sys
@@ -27,6 +29,7 @@ from vdtoolkit.igm.lab import lab_config, run_lab
 from vdtoolkit.igm.results import LabResult
 
 PROGRAM = "vdtoolkit igm"
+DEFAULT = "nonmonotonic"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Options:
     weighted by how often each joint action was played.
     """
 
-    game: str = "nonmonotonic"
-    """A game of the literature, by name; an unknown name lists them all."""
+    game: str | None = None
+    """A game of the literature, by name (nonmonotonic); an unknown name lists them all."""
     payoff: Path | None = None
     """A payoff of your own instead: JSON (nested lists), CSV (two agents) or NPY."""
     algorithms: tuple[str, ...] = tuple(ALGORITHMS)
@@ -89,12 +92,18 @@ def _default_flags(name: str) -> Any:
     return _flags(name)(**dataclasses.asdict(lab_config(name)))
 
 
-def configs(options: Any, algorithms: list[str]) -> dict[str, Config]:
-    """Each algorithm's config from its flags; ValueError where one cannot work."""
-    made = {}
+def unboxed(said: str) -> str:
+    """The words of a framed message."""
+    return " ".join("".join(" " if c in "╭╮╰╯│─" else c for c in said).split())
+
+
+def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, Config]:
+    """Each algorithm's config from its flags; ValueError where no team could be made of it."""
+    made, env = {}, game()
     for name in algorithms:
         try:
             made[name] = ALGORITHMS[name].Config(**dataclasses.asdict(getattr(options, name)))
+            ALGORITHMS[name](env, made[name])
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return made
@@ -102,13 +111,15 @@ def configs(options: Any, algorithms: list[str]) -> dict[str, Config]:
 
 def main(arguments: list[str]) -> int:
     """The command; everything is checked before anything is trained."""
+    said = io.StringIO()
     try:
-        options = tyro.cli(options_type(), args=arguments, prog=PROGRAM)
+        with contextlib.redirect_stderr(said):
+            options = tyro.cli(options_type(), args=arguments, prog=PROGRAM)
     except SystemExit as stop:
-        return int(stop.code or 0)
+        return refuse(PROGRAM, unboxed(said.getvalue())) if stop.code else 0
     try:
         game, algorithms = check(options)
-        chosen = configs(options, algorithms)
+        chosen = configs(options, algorithms, game)
         out = prepare(options.out or default_folder(game))
     except ValueError as error:
         return refuse(PROGRAM, str(error))
@@ -143,7 +154,9 @@ def check(options: Any) -> tuple[GameMaker, list[str]]:
     for name in ("seeds", "moves", "jobs"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} {getattr(options, name)}: it must be at least 1")
-    game = payoff_game(options.payoff) if options.payoff else named_game(options.game)
+    if options.payoff and options.game:
+        raise ValueError(f"--payoff {options.payoff} and --game {options.game}: give one of them")
+    game = payoff_game(options.payoff) if options.payoff else named_game(options.game or DEFAULT)
     return game, list(dict.fromkeys(algorithms))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 MODULES = {"two_step": "two_step_v0", "hidden_payoff": "hidden_payoff_v0"}
 LARGEST = 10_000_000  # entries of a payoff tensor
+GREATEST = 1e6  # size of an entry: errors are squared in float32
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def read_payoff(path: Path) -> np.ndarray:
         raw = readers[path.suffix.lower()](path)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: the lists are nested too deeply") from None
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, EOFError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
     return checked_payoff(raw, str(path))
@@ -98,6 +101,12 @@ def checked_payoff(raw: Any, name: str) -> np.ndarray:
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(payoff))[0])
         raise ValueError(
             f"{name}: the payoff of joint action {at} is {payoff[at]}: every entry must be finite"
+        )
+    if np.abs(payoff).max() > GREATEST:
+        at = tuple(int(i) for i in np.unravel_index(np.abs(payoff).argmax(), payoff.shape))
+        raise ValueError(
+            f"{name}: the payoff of joint action {at} is {payoff[at]:g}: networks learn it badly "
+            f"above {GREATEST:g} in size; divide all by one number, which changes no argmax"
         )
     return payoff
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ import torch
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.config import Config
-from vdtoolkit.finite import FiniteStream, optimal_q
+from vdtoolkit.finite import FiniteStream, optimal_q, step_of
 from vdtoolkit.igm.additive import independent
 from vdtoolkit.igm.audit import audit, backup
 from vdtoolkit.igm.game import GameMaker
 from vdtoolkit.igm.limits import limits, own_ordering
+from vdtoolkit.igm.orderings import LARGEST
 from vdtoolkit.igm.results import (
     WEIGHTED,
     Audit,
@@ -40,6 +42,7 @@ from vdtoolkit.training import play
 N_ENVS = 32  # episodes played side by side
 UPDATES_PER_EPISODE = 0.0625
 SNAPSHOTS = 10  # audits on the way
+SHOWN = 4096  # entries of a table that is kept and shown
 TICKS = 40  # how often a run tells how far it is and sets its step size
 
 # What the lab trains with where it differs from the defaults: finite games are seen whole, so no
@@ -73,7 +76,7 @@ class Job:
     config: Config
     seed: int
     moves: int
-    limit: int = 100_000
+    limit: int = 20_000  # joint actions an audit enumerates
 
 
 Progress = Callable[[int], None]  # so many more moves are done
@@ -112,13 +115,13 @@ def summarise(
     team = Team.from_env(env)
     configs = {job.algorithm: job.config for job in todo}
     audits = results[0].audit
-    payoff = audits.states[0].payoff
+    payoff = first_payoff(env.unwrapped, team, audits)
     return LabResult(
         game=getattr(env.unwrapped, "title", game.name),
         agents=team.agents,
         states=[state.state for state in audits.states],
         payoffs=[state.payoff for state in audits.states],
-        limits=_limits(payoff, None),
+        limits=_limits(payoff),
         optimal_return=optimal_return(env.unwrapped, team),
         moves=todo[0].moves,
         methods=[
@@ -158,7 +161,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         settle(agents, agents.moves / job.moves)
         due = len(history) * job.moves / SNAPSHOTS
         if agents.moves >= due and not (history and history[-1].moves == agents.moves):
-            history.append(Snapshot(agents.moves, audit(agents, env, limit=job.limit)))
+            history.append(Snapshot(agents.moves, slim(audit(agents, env, limit=job.limit), True)))
 
     play(
         agents,
@@ -174,8 +177,11 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
     verdicts = state_verdicts(agents, env.unwrapped, final, envs)
     return SeedResult(
         seed=job.seed,
-        audit=final,
-        history=[*(h for h in history if h.moves < agents.moves), Snapshot(agents.moves, final)],
+        audit=slim(final),
+        history=[
+            *(h for h in history if h.moves < agents.moves),
+            Snapshot(agents.moves, slim(final, True)),
+        ],
         verdicts=verdicts,
         verdict=max(verdicts, key=_ORDER.index),
         team_return=team_return(agents, env, final),
@@ -185,7 +191,39 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
     )
 
 
-_ORDER = [AT_CLASS, AT_ORDERING, UNKNOWN, NOT_CONVERGED]
+TOO_LARGE = "too large to judge"
+NOT_TOLD_APART = "not judged: agents cannot tell its states apart"
+_ORDER = [AT_CLASS, AT_ORDERING, UNKNOWN, TOO_LARGE, NOT_TOLD_APART, NOT_CONVERGED]
+
+
+def slim(found: Audit, history: bool = False) -> Audit:
+    """An audit without its tables where they are large, and without what a history need not hold.
+
+    A run keeps an audit for each moment looked at; every number of it stays.
+    """
+    states = []
+    for state in found.states:
+        if state.payoff is not None and state.payoff.size > SHOWN:
+            state = dataclasses.replace(state, payoff=None, q_tot=None, backup=None, evidence={})
+        elif history:
+            state = dataclasses.replace(state, backup=None, evidence={})
+        states.append(state)
+    return dataclasses.replace(found, states=states)
+
+
+def first_payoff(game: Any, team: Team, found: Audit) -> np.ndarray | None:
+    """The first state's payoff, also where it is too large to be shown."""
+    if game.one_shot:
+        return optimal_q(game, 0.0, team)[found.states[0].state]
+    return found.states[0].payoff
+
+
+def _aliased(team: Team, game: Any) -> set[Any]:
+    """The states of a game that look the same to every agent as another one does."""
+    states: dict[bytes, list[Any]] = {}
+    for state in game.states():
+        states.setdefault(step_of(team, game, state).obs.tobytes(), []).append(state)
+    return {state for alike in states.values() if len(alike) > 1 for state in alike}
 
 
 def settle(agents: Agents, progress: float) -> None:
@@ -201,15 +239,27 @@ def state_verdicts(agents: Agents, game: Any, final: Audit, envs: FiniteStream) 
     The target is what the learner was regressed on: r + gamma times its own bootstrap.
     """
     verdicts = []
+    aliased = _aliased(agents.team, game)
     for state in final.states:
         weights = _weights(agents, envs, state)
-        if state.backup is None or state.q_tot is None or agents.function_class == "unknown":
+        if state.state in aliased:
+            verdicts.append(NOT_TOLD_APART)
+        elif state.backup is None or state.q_tot is None:
+            verdicts.append(TOO_LARGE)
+        elif agents.function_class == "unknown":
             verdicts.append(UNKNOWN)
         elif agents.function_class == "independent":
             verdicts.append(_independent_verdict(agents, game, final, state, weights))
         else:
             verdicts.append(
-                verdict(agents.function_class, state.backup, state.q_tot, state.utilities, weights)
+                verdict(
+                    agents.function_class,
+                    state.backup,
+                    state.q_tot,
+                    state.utilities,
+                    weights,
+                    _limits_of(state.backup) if weights is None else None,
+                )
             )
     return verdicts
 
@@ -218,7 +268,7 @@ def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | 
     """The best table that leaves the utilities in their order, for methods that mix monotonely."""
     if agents.function_class not in ("elu_qmix", "monotone") or state.backup is None:
         return None
-    if state.backup.ndim != 2:
+    if state.backup.ndim != 2 or state.backup.size > LARGEST:
         return None
     weights = _weights(agents, envs, state)
     return own_ordering(state.backup, state.utilities, agents.function_class, weights)
@@ -290,8 +340,23 @@ def optimal_return(game: Any, team: Team) -> float | None:
     return float(sum(p * value[s] for p, s in game.initial_states()))
 
 
-def _limits(payoff: np.ndarray | None, weights: np.ndarray | None) -> dict[str, Limit]:
-    return {} if payoff is None else limits(payoff, weights)
+def _limits(payoff: np.ndarray | None) -> dict[str, Limit]:
+    """The limits of a payoff, worked out once a process; large tables are left out."""
+    if payoff is None:
+        return {}
+    found = _limits_of(payoff)
+    if payoff.size <= SHOWN:
+        return found
+    return {name: dataclasses.replace(limit, table=None) for name, limit in found.items()}
+
+
+def _limits_of(payoff: np.ndarray) -> dict[str, Limit]:
+    return _limits_of_bytes(payoff.tobytes(), payoff.shape)
+
+
+@lru_cache(maxsize=16)
+def _limits_of_bytes(payoff: bytes, shape: tuple[int, ...]) -> dict[str, Limit]:
+    return limits(np.frombuffer(payoff).reshape(shape))
 
 
 def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:

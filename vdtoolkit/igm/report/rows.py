@@ -99,6 +99,8 @@ def limit_words(limit: Limit, earns: float | None, digits: int) -> str:
 def sse_words(limit: Limit, digits: int) -> str:
     """The class's SSE; ~ where it is a bound or was searched, weighted where play was uneven."""
     weighted = " weighted" if limit.note.startswith(WEIGHTED) else ""
+    if limit.sse is None:
+        return "–"
     return ("" if limit.exact else "~") + number(limit.sse, digits, "–") + weighted
 
 
@@ -128,6 +130,7 @@ def _limit_row(lab: LabResult, limit: Limit) -> list[str]:
 
 def limit_status(limit: Limit) -> str:
     """Exact, a bound, or not computed, with the note of how."""
-    words = "not computed" if limit.table is None and limit.sse is None else ""
-    words = words or ("exact" if limit.exact else "bound")
+    if limit.table is None and limit.sse is None:
+        return limit.note or "not computed"
+    words = "exact" if limit.exact else "bound"
     return words + (f": {limit.note}" if limit.note else "")

@@ -49,7 +49,7 @@ DEFINITIONS = {
     "class's limit": "The best table that the method's class of functions can reach by least "
     "squares: its summed squared error (SSE) and what its argmax earns.",
     "earns": "Expected undiscounted return of one episode of the greedy team, beside that of an "
-    "optimal team.",
+    "optimal team that sees the state.",
     "verdict": "Whether the learned table is the class's best one (at its class's optimum), the "
     "best one for the order of actions it settled on (at the optimum of its own ordering), or "
     "neither (not converged). Where a limit is only a bound (~), as for ELU-QMIX, 'not converged' "
