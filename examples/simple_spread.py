@@ -1,7 +1,4 @@
-"""A real environment that is not ours: QMIX and Qatten on MPE's simple_spread, three seeds each.
-
-A number after the script's name is how many episodes each team trains for.
-"""
+"""QMIX and Qatten on MPE's simple_spread, three seeds each; an argument sets the episodes."""
 
 import sys
 from functools import partial
@@ -23,16 +20,13 @@ def play(agents, env, episodes: int, seed: int) -> None:
         while env.agents:
             actions = agents.act(observations, infos, state=env.state())
             observations, rewards, terminations, truncations, infos = env.step(actions)
-            agents.observe(
-                observations, rewards, terminations, truncations, infos, state=env.state()
-            )
+            agents.observe(observations, rewards, terminations, truncations, infos, env.state())
         agents.learn()
 
 
 def main(episodes: int = 500, seeds: int = 3, test_episodes: int = 100) -> dict[str, Evaluation]:
     """Greedy returns of the random, the untrained and the trained teams."""
-    # Velocities are seen, so an agent needs no memory; a target that follows fast and a large
-    # step size suit a training as short as this
+    # velocities are seen: no memory needed; a fast target and large steps suit a short training
     config = {"recurrent": False, "lr": 1e-3, "target_interval": 50, "epsilon_steps": 10 * episodes}
     # before training every move is random where a team explores (epsilon_start is 1)
     teams = {"random": evaluate(QMIXAgents(make()), make, test_episodes, explore=True)}
