@@ -177,7 +177,9 @@ def transitions_of_the_env(env, moves, seed):
 def transitions_of_the_stream(env, moves, seed, n_envs=7):
     stream, rng, seen = FiniteStream(env, n_envs), np.random.default_rng(seed), Counter()
     step, starts = stream.reset(seed), Counter()
-    while seen.total() < moves:
+    for _ in range(moves):
+        if seen.total() >= moves:
+            break
         for e in np.flatnonzero(step.first):
             starts[step.state[e].tobytes()] += 1
         actions = uniform(step.available, rng)
