@@ -175,6 +175,19 @@ def test_each_episode_has_a_seed_of_its_own_and_equal_seeds_are_equal_evaluation
     assert many.returns.tolist() != other.returns.tolist()
 
 
+def test_each_episode_begins_with_an_empty_memory():
+    """A game without chance, agents that act by what they remember: all episodes are alike."""
+
+    def game():
+        return matrix_game_v0.parallel_env("random", actions=5, max_cycles=3, observation="last")
+
+    agents = VDNAgents(game(), hidden_dim=8, seed=3)
+    with torch.no_grad():
+        for parameter in agents.online.agent.parameters():
+            parameter.mul_(3)
+    assert len(set(evaluate(agents, game, 6).returns)) == 1
+
+
 def test_the_interval_is_students():
     evaluation = Evaluation(np.array([1.0, 2.0, 4.0, 9.0]), np.ones(4))
     assert evaluation.mean == 4
