@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from pettingzoo import ParallelEnv
 from pettingzoo.test import parallel_api_test
 from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
 from pettingzoo.utils.wrappers import BaseParallelWrapper
@@ -323,3 +324,11 @@ def test_the_teams_reward_is_the_mean_of_those_who_acted_or_the_sum_of_all():
     assert plain_team().team_reward(rewards, ["a", "b"]) == 2
     assert plain_team(reward="sum").team_reward(rewards, ["a", "b"]) == 104
     assert plain_team().team_reward({}, ["a", "b"]) == 0
+
+
+def test_an_env_without_possible_agents_is_told_to_name_them():
+    class Nobody(ParallelEnv):
+        pass
+
+    with pytest.raises(TypeError, match="Nobody has no possible_agents: networks need to know"):
+        Team.from_env(Nobody())

@@ -71,7 +71,7 @@ def optimal_q(
     shape = tuple(int(n) for n in team.n_actions)
     states = game.states()
     share = reward_share(team)
-    if not states or getattr(game, "one_shot", False):
+    if not states or (getattr(game, "one_shot", False) and hasattr(game, "rewards")):
         return {state: _masked(share * game.rewards(state), team, game, state) for state in states}
     models = {
         state: {

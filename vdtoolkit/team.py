@@ -319,6 +319,11 @@ def _check_parallel(env: Any) -> None:
                 f"{type(env).__name__} is not a PettingZoo ParallelEnv: give an instance of one, "
                 "or a vdtoolkit.Team"
             )
+    if not hasattr(env, "possible_agents"):
+        raise TypeError(
+            f"{type(env).__name__} has no possible_agents: networks need to know the whole team "
+            "beforehand; set it in the env's constructor"
+        )
 
 
 def _has_state(env: Any) -> bool:
