@@ -2,10 +2,14 @@
 
 import ast
 import importlib
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+import vdtoolkit
 
 # A module may import from lower floors and its own.  A name stands for all modules below it, the
 # longest that fits decides.  What is not there yet has its floor already.
@@ -187,10 +191,17 @@ def test_all_names_exist_once(name):
         assert getattr(module, one) is not None
 
 
+def top_level(name):
+    """The statements of a module, those for type checkers alone too."""
+    for node in tree(name).body:
+        for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        yield from node.body if for_checkers else [node]
+
+
 @pytest.mark.parametrize("name", ["vdtoolkit", "vdtoolkit.agents", "vdtoolkit.igm"])
 def test_all_is_what_is_imported(name):
     imported, defined = set(), set()
-    for node in tree(name).body:
+    for node in top_level(name):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vdtoolkit"):
             imported |= {alias.asname or alias.name for alias in node.names}
         if isinstance(node, ast.AnnAssign):
@@ -199,3 +210,33 @@ def test_all_is_what_is_imported(name):
             defined.add(node.name)
     public = {n for n in imported | defined if not n.startswith("_") or n == "__version__"}
     assert set(exported(name)) == public
+
+
+def test_the_front_door_opens_to_what_type_checkers_see():
+    seen = {
+        (node.module, alias.name)
+        for node in top_level("vdtoolkit")
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("vdtoolkit")
+        for alias in node.names
+    }
+    assert {(vdtoolkit._HOME[name], name) for name in vdtoolkit._HOME} == {
+        (module, name) for module, name in seen if name != "__version__"
+    }
+    assert set(vdtoolkit.__all__) <= set(dir(vdtoolkit))
+    with pytest.raises(AttributeError, match="module 'vdtoolkit' has no attribute 'QMIX'"):
+        vdtoolkit.QMIX  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import vdtoolkit",
+        "import vdtoolkit.stream",
+        "import vdtoolkit.envs",
+        "from vdtoolkit import Team",
+        "from vdtoolkit import cli; cli.main(['--help'])",
+    ],
+)
+def test_what_needs_no_torch_does_not_import_it(code):
+    run = [sys.executable, "-c", f"{code}\nimport sys; sys.exit('torch' in sys.modules)"]
+    assert subprocess.run(run, stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -1,6 +1,8 @@
 """Value decomposition for PettingZoo: learn together, act alone, and see whether IGM holds."""
 
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING
 
 # In a source checkout the folder envs/ beside this package *is* vdtoolkit.envs (pyproject.toml).
 _here = _Path(__file__).resolve().parent
@@ -8,26 +10,71 @@ if not (_here / "envs").is_dir() and (_here.parent / "envs" / "_vdtoolkit_envs.p
     __path__.append(str(_here.parent))
 
 from vdtoolkit._version import __version__  # noqa: E402
-from vdtoolkit.agents import (  # noqa: E402
-    ALGORITHMS,
-    Actor,
-    Agents,
-    IQLAgents,
-    QattenAgents,
-    QMIXAgents,
-    QTRANAltAgents,
-    QTRANBaseAgents,
-    ValueAgents,
-    VDNAgents,
-)
-from vdtoolkit.agents.qatten import QattenConfig, QattenMixer  # noqa: E402
-from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig  # noqa: E402
-from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig  # noqa: E402
-from vdtoolkit.agents.vdn import SumMixer  # noqa: E402
-from vdtoolkit.checkpoint import load  # noqa: E402
-from vdtoolkit.config import Config  # noqa: E402
-from vdtoolkit.team import Team  # noqa: E402
-from vdtoolkit.training import Evaluation, evaluate, train  # noqa: E402
+
+if TYPE_CHECKING:
+    from vdtoolkit.agents import (
+        ALGORITHMS,
+        Actor,
+        Agents,
+        IQLAgents,
+        QattenAgents,
+        QMIXAgents,
+        QTRANAltAgents,
+        QTRANBaseAgents,
+        ValueAgents,
+        VDNAgents,
+    )
+    from vdtoolkit.agents.qatten import QattenConfig, QattenMixer
+    from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
+    from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
+    from vdtoolkit.agents.vdn import SumMixer
+    from vdtoolkit.checkpoint import load
+    from vdtoolkit.config import Config
+    from vdtoolkit.team import Team
+    from vdtoolkit.training import Evaluation, evaluate, train
+
+# Where each name lives.  It is imported when first asked for (PEP 562): torch costs a second that
+# worker processes, environments and `vdtoolkit --help` need not pay.
+_HOMES = {
+    "vdtoolkit.agents": (
+        "ALGORITHMS",
+        "Actor",
+        "Agents",
+        "IQLAgents",
+        "QMIXAgents",
+        "QTRANAltAgents",
+        "QTRANBaseAgents",
+        "QattenAgents",
+        "VDNAgents",
+        "ValueAgents",
+    ),
+    "vdtoolkit.agents.qatten": ("QattenConfig", "QattenMixer"),
+    "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig"),
+    "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
+    "vdtoolkit.agents.vdn": ("SumMixer",),
+    "vdtoolkit.checkpoint": ("load",),
+    "vdtoolkit.config": ("Config",),
+    "vdtoolkit.team": ("Team",),
+    "vdtoolkit.training": ("Evaluation", "evaluate", "train"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def _lazily(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+if not TYPE_CHECKING:  # type checkers know the names above and refuse all others
+    __getattr__ = _lazily
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ALGORITHMS",
