@@ -26,6 +26,13 @@ def plain_team(names="abcd", n_actions=5, obs_dim=2, **kwargs):
     return Team(dict.fromkeys(names, box), dict.fromkeys(names, Discrete(n_actions)), **kwargs)
 
 
+def held(replay):
+    """All that a replay holds, by name, as padded arrays [n_stored, T or T+1, ...]."""
+    batch = replay.batch(np.arange(len(replay)))
+    tensors = {**vars(batch.view), **{k: v for k, v in vars(batch).items() if k != "view"}}
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
 def told(names, value):
     """The same value for each of these agents."""
     return dict.fromkeys(names, value)

@@ -8,9 +8,9 @@ from teams import says
 from vdtoolkit.config import Config, with_overrides
 
 NAMES = (
-    "gamma, lr, grad_clip, hidden_dim, batch_size, buffer_size, target_interval, epsilon_start, "
-    "epsilon_end, epsilon_steps, td_lambda, double_q, recurrent, last_action, agent_id, "
-    "share_parameters, dead"
+    "gamma, lr, grad_clip, hidden_dim, batch_size, buffer_size, buffer_bytes, target_interval, "
+    "epsilon_start, epsilon_end, epsilon_steps, td_lambda, double_q, recurrent, last_action, "
+    "agent_id, share_parameters, dead"
 )
 
 

@@ -1,10 +1,14 @@
 """The replay: whole episodes of any length in, padded batches of their own out."""
 
-from dataclasses import fields
+import copy
+import subprocess
+import sys
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
+from teams import held, says
 
 from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.step import Step, TeamSpec
@@ -53,7 +57,7 @@ def record(replay, tag, length, end="terminated", lost=False):
 
 def tags_of(replay):
     """Which episodes are held, by their first observation."""
-    return [int(x) // 100 for x in replay.stored["obs"][: len(replay), 0, 0, 0]]
+    return [int(x) // 100 for x in held(replay)["obs"][:, 0, 0, 0]]
 
 
 def rows_equal(a, b):
@@ -112,7 +116,7 @@ def test_valid_is_written_once_and_the_last_moment_is_no_move():
     batch = replay.batch(np.arange(3))
     expected = [[t < length for t in range(5)] for length in (2, 5, 1)]
     assert batch.valid.tolist() == expected
-    assert replay.episode_length[:3].tolist() == [2, 5, 1]
+    assert replay.moves(np.arange(3)).tolist() == [2, 5, 1]
 
 
 def test_padding_is_zeros_and_keeps_action_0_available():
@@ -135,16 +139,23 @@ def test_padding_is_zeros_and_keeps_action_0_available():
 
 
 def test_a_slot_that_held_a_longer_episode_is_padded_anew():
-    replay = EpisodeReplay(1, SPEC)
-    record(replay, tag=1, length=6)
-    record(replay, tag=2, length=2)
-    longest = EpisodeReplay(1, SPEC)
-    record(longest, tag=2, length=2)
-    length = longest.length
-    assert not replay.stored["obs"][0, 3:].any()
-    assert not replay.stored["valid"][0, 2:].any()
-    for name, values in longest.stored.items():
-        assert np.array_equal(replay.stored[name][0, :length], values[0, :length]), name
+    replay = EpisodeReplay(2, SPEC)
+    for tag, length in ((1, 6), (2, 2), (3, 3), (4, 4)):
+        record(replay, tag, length)
+    fresh = EpisodeReplay(2, SPEC)
+    for tag, length in ((3, 3), (4, 4)):
+        record(fresh, tag, length)
+    assert rows_equal(held(replay), held(fresh))
+
+
+def test_in_memory_time_comes_first():
+    replay = EpisodeReplay(7, SPEC)
+    for tag, length in ((1, 2), (2, 5), (3, 1)):
+        record(replay, tag, length)
+    batch = replay.batch(np.arange(3))
+    for tensor in (*vars(batch.view).values(), batch.actions, batch.reward, batch.valid):
+        assert tensor.transpose(0, 1).is_contiguous()
+        assert not tensor.is_contiguous()
 
 
 def test_a_batch_is_cut_at_its_longest_episode():
@@ -178,7 +189,6 @@ def test_the_number_of_episodes_grows_up_to_capacity():
         record(replay, tag, length=1 + tag % 3)
     assert len(replay) == 140
     assert tags_of(replay) == list(range(140))
-    assert len(replay.stored["valid"]) == 150
 
 
 def test_at_capacity_the_oldest_go():
@@ -187,8 +197,8 @@ def test_at_capacity_the_oldest_go():
         record(replay, tag, length=tag)
     assert len(replay) == 3
     assert replay.n_added == 5
-    assert tags_of(replay) == [4, 5, 3]
-    assert replay.episode_length.tolist() == [4, 5, 3]
+    assert tags_of(replay) == [3, 4, 5]
+    assert replay.moves(np.arange(3)).tolist() == [3, 4, 5]
 
 
 def test_many_that_end_at_once_wrap_around():
@@ -198,7 +208,7 @@ def test_many_that_end_at_once_wrap_around():
         replay.begin(moment(tags, 0))
         assert replay.append(moves(tags, 0), moment(tags, 1, last=True)) == E
     assert len(replay) == 5
-    assert tags_of(replay) == [6, 2, 3, 4, 5]
+    assert tags_of(replay) == [2, 3, 4, 5, 6]
 
 
 def test_more_at_once_than_capacity_keeps_the_last():
@@ -206,7 +216,127 @@ def test_more_at_once_than_capacity_keeps_the_last():
     tags = [1, 2, 3, 4, 5]
     replay.begin(moment(tags, 0))
     replay.append(moves(tags, 0), moment(tags, 1, last=True))
-    assert sorted(tags_of(replay)) == [4, 5]
+    assert tags_of(replay) == [4, 5]
+
+
+# -- bytes ----------------------------------------------------------------------------------
+
+MOMENT = 4 * N * O + 4 * S + N * A + N + 4 + 1 + N  # bytes
+
+
+def test_the_bytes_of_a_moment_are_those_of_its_final_types():
+    assert EpisodeReplay(7, SPEC).moment_bytes == MOMENT
+    small = replace(SPEC, obs_dtype=np.dtype(np.uint8), state_dtype=np.dtype(np.int16))
+    assert EpisodeReplay(7, small).moment_bytes == MOMENT - 3 * N * O - 2 * S
+    assert EpisodeReplay(7, SPEC, own_state=False).moment_bytes == MOMENT - 4 * S
+    many = replace(SPEC, n_actions=257)
+    assert EpisodeReplay(7, many).moment_bytes == MOMENT + 252 * N + 3 * N
+
+
+def test_beyond_the_bytes_the_oldest_go():
+    replay = EpisodeReplay(50, SPEC, max_bytes=13 * MOMENT)  # 12 moments and the padding
+    for tag in (1, 2, 3):
+        record(replay, tag, length=3)
+    assert tags_of(replay) == [1, 2, 3]
+    record(replay, tag=4, length=2)  # three moments: one episode makes room for them
+    assert tags_of(replay) == [2, 3, 4]
+    record(replay, tag=5, length=7)  # eight moments, one is free: two go
+    assert tags_of(replay) == [4, 5]
+    assert replay.moves(np.arange(2)).tolist() == [2, 7]
+    expected = [[500 + t for t in range(8)], [400, 401, 402] + [0] * 5]
+    assert held(replay)["obs"][::-1, :, 0, 0].tolist() == expected
+    record(replay, tag=6, length=11)  # all twelve
+    assert tags_of(replay) == [6]
+
+
+def test_rows_are_used_again_before_new_ones_are_touched():
+    replay = EpisodeReplay(3, SPEC)
+    rng = np.random.default_rng(0)
+    for tag in range(200):
+        record(replay, tag, length=int(rng.integers(1, 5)), lost=tag % 7 == 0)
+        replay.begin(moment([9], 0))  # forgotten
+        replay.append(moves([9], 0), moment([9], 1))
+    assert replay._fresh <= 1 + 4 * 5 + 2  # three stored and one more of 4 moves, one forgotten
+
+
+def test_an_episode_that_alone_exceeds_the_bytes_is_refused():
+    replay = EpisodeReplay(50, SPEC, max_bytes=6 * MOMENT)
+    record(replay, tag=1, length=2)
+    with says(
+        ValueError,
+        f"buffer_bytes={6 * MOMENT} holds 5 moments of this team ({MOMENT} bytes each), and the "
+        "1 episode(s) in progress have more: raise it, play fewer environments at once, or make "
+        "episodes or observations smaller",
+    ):
+        record(replay, tag=2, length=5)
+    with says(
+        ValueError,
+        f"buffer_bytes={MOMENT} is too small: one moment of this team has {MOMENT} bytes, "
+        "and the shortest episode two of them",
+    ):
+        EpisodeReplay(50, SPEC, max_bytes=MOMENT)
+
+
+def test_a_full_replay_takes_the_bytes_of_its_arrays_and_no_more():
+    """The sizes of a large team at 200 episodes; 5,000 of them are 1.6 GB."""
+    pytest.importorskip("resource")
+    code = """
+import resource
+import numpy as np
+from vdtoolkit.replay import EpisodeReplay
+from vdtoolkit.step import Step, TeamSpec
+
+E, N, A, O, S, T = 1, 10, 14, 120, 250, 60
+replay = EpisodeReplay(200, TeamSpec(N, A, O, S))
+used = lambda: int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+no, zero = np.zeros(E, bool), np.zeros(E, np.float32)
+def step(t):
+    return Step(np.ones((E, N, O), np.float32), np.ones((E, S), np.float32),
+                np.ones((E, N, A), bool), np.ones((E, N), bool), zero,
+                no | (t == 0), no | (t == T), no, no)
+before = used()
+for episode in range(450):
+    replay.begin(step(0))
+    for t in range(1, T + 1):
+        replay.append(np.ones((E, N), np.int64), step(t))
+assert len(replay) == 200
+arrays = 200 * (T * (4 * N * O + 4 * S + N * A + 2 * N + 5) + 4 * N * O + 4 * S + N * A + N)
+print((used() - before) / arrays)
+"""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads the process's size from /proc")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 0.9 < float(done.stdout) < 1.2, done.stdout  # + pages of 2 MB and one episode in 200
+
+
+def test_a_copy_has_what_was_written_and_goes_its_own_way():
+    replay = EpisodeReplay(7, SPEC)
+    for tag in (1, 2):
+        record(replay, tag, length=2)
+    other = copy.deepcopy(replay)
+    record(other, tag=3, length=4)
+    assert (tags_of(replay), tags_of(other)) == ([1, 2], [1, 2, 3])
+
+
+# -- as plain data --------------------------------------------------------------------------
+
+
+def test_what_is_stored_fills_another_replay():
+    replay = EpisodeReplay(4, SPEC)
+    for tag in range(1, 7):
+        record(replay, tag, length=1 + tag % 3)
+    told = replay.stored()
+    assert told["moves"].tolist() == [1, 2, 3, 1]
+    assert told["obs"][:, 0, 0].tolist() == [300, 301, 400, 401, 402, 500, 501, 502, 503, 600, 601]
+    other = EpisodeReplay(4, SPEC)
+    other.fill(told, replay.n_added)
+    for tag in (7, 8):
+        assert rows_equal(held(replay), held(other))
+        record(replay, tag, length=5)
+        record(other, tag, length=5)
+    with says(ValueError, "4 episodes of 11 moments do not fit the replay"):
+        EpisodeReplay(3, SPEC).fill(told, 6)
 
 
 # -- many environments ----------------------------------------------------------------------
@@ -251,9 +381,8 @@ def test_episodes_played_side_by_side_are_those_played_one_by_one(E):
     interleaved(many, episodes, E)
     assert len(many) == len(one) == 7
     by_tag = np.argsort(tags_of(many))
-    assert np.array_equal(many.episode_length[by_tag], one.episode_length[:7])
-    for name in one.stored:
-        assert np.array_equal(many.stored[name][by_tag], one.stored[name][:7]), name
+    for name, values in held(one).items():
+        assert np.array_equal(held(many)[name][by_tag], values), name
 
 
 # -- lost episodes --------------------------------------------------------------------------
@@ -310,7 +439,7 @@ def test_without_a_state_of_its_own_it_is_the_joint_observation_and_stored_once(
     spec = TeamSpec(N, A, O, N * O)
     replay = EpisodeReplay(7, spec, own_state=False)
     record(replay, tag=1, length=3)
-    assert "state" not in replay.stored
+    assert "state" not in replay.columns
     batch = replay.batch(np.array([0]))
     assert batch.view.state.shape == (1, 4, N * O)
     assert torch.equal(batch.view.state, batch.view.obs.reshape(1, 4, N * O))
@@ -321,21 +450,20 @@ def test_nothing_of_the_replay_is_the_users_memory():
     first, after, actions = moment([1], 0), moment([1], 1, last=True), moves([1], 0)
     replay.begin(first)
     replay.append(actions, after)
-    before = {name: values.copy() for name, values in replay.stored.items()}
+    before = held(replay)
     for step in (first, after):
         for field in fields(Step):
             getattr(step, field.name)[...] = 77
     actions[...] = 3
-    assert rows_equal(replay.stored, before)
-    assert rows_equal(replay.open, {k: v[:1] for k, v in before.items()})
+    assert rows_equal(held(replay), before)
 
 
 def test_a_batch_is_a_copy():
     replay = EpisodeReplay(7, SPEC)
     record(replay, tag=1, length=2)
     record(replay, tag=2, length=2)
-    before = {name: values.copy() for name, values in replay.stored.items()}
+    before = held(replay)
     batch = replay.batch(np.arange(2))
     for tensor in (*vars(batch.view).values(), batch.actions, batch.reward, batch.valid):
         tensor.zero_()
-    assert rows_equal(replay.stored, before)
+    assert rows_equal(held(replay), before)

@@ -220,8 +220,8 @@ def test_evaluation_in_the_middle_of_training_changes_nothing(make):
     state = without.online.state_dict()
     for name, value in with_it.online.state_dict().items():
         assert torch.equal(value, state[name]), name
-    for name, rows in with_it.replay.stored.items():
-        assert np.array_equal(rows, without.replay.stored[name]), name
+    for name, rows in with_it.replay.stored().items():
+        assert np.array_equal(rows, without.replay.stored()[name]), name
 
 
 def test_evaluation_of_a_broken_game_is_no_result():

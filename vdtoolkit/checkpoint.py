@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
-from vdtoolkit.replay import EpisodeReplay, Rows
+from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.team import Team
 
-FORMAT = 1
+FORMAT = 2
 COUNTERS = ("moves", "episodes", "updates")
 GENERATORS = ("_explore_rng", "_sample_rng")
 
@@ -40,11 +40,7 @@ def save(agents: Agents, path: str | PathLike[str]) -> None:
     tensors |= {f"target.{k}": v for k, v in agents.target.state_dict().items()}
     for index, moments in agents.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-    # a slot is in use up to n_stored; the rest is padding and is not written
-    tensors |= {
-        f"replay.{k}": torch.as_tensor(v[: replay.n_stored]) for k, v in replay.stored.items()
-    }
-    tensors["replay.episode_length"] = torch.as_tensor(replay.episode_length[: replay.n_stored])
+    tensors |= {f"replay.{k}": torch.as_tensor(v) for k, v in replay.stored().items()}
     header = {
         "format": FORMAT,
         "vdtoolkit": __version__,
@@ -55,7 +51,7 @@ def save(agents: Agents, path: str | PathLike[str]) -> None:
         "counters": {name: getattr(agents, name) for name in COUNTERS},
         "generators": {name: getattr(agents, name).bit_generator.state for name in GENERATORS},
         "actors": agents._actor_seeds.n_children_spawned,
-        "replay": {"n_stored": replay.n_stored, "n_added": replay.n_added, "n_lost": replay.n_lost},
+        "replay": {"n_added": replay.n_added, "n_lost": replay.n_lost},
     }
     _write(Path(path), tensors, header)
 
@@ -153,21 +149,16 @@ def _fill(agents: Agents, header: dict[str, Any], tensors: dict[str, torch.Tenso
 
 
 def _replay(agents: Agents, told: dict[str, int], stored: dict[str, torch.Tensor]) -> EpisodeReplay:
-    replay = EpisodeReplay(agents.config.buffer_size, agents.team.spec, agents.team.has_state)
-    length = stored.pop("episode_length").numpy().copy()
-    rows: Rows = {name: tensor.numpy().copy() for name, tensor in stored.items()}
-    if set(rows) != set(replay.stored):
-        raise ValueError(f"the replay holds {sorted(rows)}, expected {sorted(replay.stored)}")
-    for name, values in rows.items():
-        fresh = replay.stored[name]
-        if values.shape[2:] != fresh.shape[2:] or values.dtype != fresh.dtype:
-            raise ValueError(f"replay.{name} is {values.shape} of {values.dtype}")
-    replay.n_stored, replay.n_added = int(told["n_stored"]), int(told["n_added"])
+    c, team = agents.config, agents.team
+    replay = EpisodeReplay(c.buffer_size, team.spec, team.has_state, c.buffer_bytes)
+    rows = {name: tensor.numpy() for name, tensor in stored.items()}
+    if set(rows) != {*replay.columns, "moves"}:
+        raise ValueError(f"the replay holds {sorted(rows)}, expected {sorted(replay.columns)}")
+    for name, column in replay.columns.items():
+        if rows[name].shape[1:] != column.shape[1:] or rows[name].dtype != column.dtype:
+            raise ValueError(f"replay.{name} is {rows[name].shape} of {rows[name].dtype}")
+    replay.fill(rows, int(told["n_added"]))
     replay.n_lost = int(told["n_lost"])
-    if replay.n_stored:
-        replay.stored = rows
-        replay.length = rows["valid"].shape[1]
-    replay.episode_length[: len(length)] = length
     return replay
 
 

@@ -23,6 +23,8 @@ class Config:
     """Episodes a gradient step."""
     buffer_size: int = 5000
     """Episodes held for replay."""
+    buffer_bytes: int = 4 * 2**30
+    """Memory they may take; beyond it the oldest go, whatever buffer_size says."""
     target_interval: int = 200
     """Gradient steps between copies to the target network."""
     epsilon_start: float = 1.0
@@ -54,7 +56,14 @@ class Config:
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
         for name in ("lr", "grad_clip"):
             _require(self, name, getattr(self, name) > 0, "above 0")
-        sizes = ("hidden_dim", "batch_size", "buffer_size", "target_interval", *self.sizes)
+        sizes = (
+            "hidden_dim",
+            "batch_size",
+            "buffer_size",
+            "buffer_bytes",
+            "target_interval",
+            *self.sizes,
+        )
         for name in sizes:
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "epsilon_steps", self.epsilon_steps >= 0, "at least 0")

@@ -2,56 +2,76 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.step import Step, TeamSpec
 
-Rows = dict[str, np.ndarray]
+Columns = dict[str, np.ndarray]
 
-MOMENTS = ("obs", "state", "available", "alive")  # T + 1 rows an episode, the others T
+STEP = ("obs", "state", "available", "alive", "reward", "terminated")  # beside the actions
+PADDING = 0  # the row that stands for "after the end of the episode"
 
 
-def empty_rows(n: int, length: int, spec: TeamSpec, own_state: bool) -> Rows:
-    """n episodes of up to `length` moves, all padding.
+def kinds(spec: TeamSpec, own_state: bool) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """What one moment of a team consists of: name -> shape, dtype.
 
-    Padding keeps action 0 available: a row with nothing available would turn into NaN.
     own_state: the state is stored; else it is the joint observation and stored but once.
     """
-    t, a = length, spec.n_actions
-    rows = {
-        "obs": np.zeros((n, t + 1, spec.n_agents, spec.obs_dim), np.float32),
-        "available": np.zeros((n, t + 1, spec.n_agents, a), bool),
-        "alive": np.zeros((n, t + 1, spec.n_agents), bool),
-        "actions": np.zeros((n, t, spec.n_agents), np.int64),
-        "reward": np.zeros((n, t), np.float32),
-        "terminated": np.zeros((n, t), bool),
-        "valid": np.zeros((n, t), bool),
+    n, a = spec.n_agents, spec.n_actions
+    found: dict[str, tuple[tuple[int, ...], Any]] = {
+        "obs": ((n, spec.obs_dim), spec.obs_dtype),
+        "state": ((spec.state_dim,), spec.state_dtype),
+        "available": ((n, a), bool),
+        "alive": ((n,), bool),
+        "reward": ((), np.float32),
+        "terminated": ((), bool),
+        "actions": ((n,), np.uint8 if a <= 256 else np.int32),
     }
-    rows["available"][..., 0] = True
-    if own_state:
-        rows["state"] = np.zeros((n, t + 1, spec.state_dim), np.float32)
-    return rows
+    if not own_state:
+        del found["state"]
+    return {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in found.items()}
 
 
 class EpisodeReplay:
-    """The last `capacity` whole episodes, and the E open ones being played.
+    """The last whole episodes, at most `capacity` and `max_bytes` of them, and the E open ones.
 
-    `begin` and `append` take the moments of E episodes as they come; an episode is stored when
-    its last moment arrives, `valid` written once, here.
+    Every moment is one row of each column; an episode, open or stored, is the list of its rows,
+    which may lie anywhere.  A row holds what is seen at its moment, and the actions, reward and
+    end that led there.  Rows of episodes that go are used again before new ones are touched.
+    The columns are reserved whole at the start: memory that was never written costs nothing.
     """
 
-    def __init__(self, capacity: int, spec: TeamSpec, own_state: bool = True) -> None:
+    def __init__(
+        self, capacity: int, spec: TeamSpec, own_state: bool = True, max_bytes: int = 1 << 32
+    ) -> None:
         self.capacity, self.spec, self.own_state = capacity, spec, own_state
-        self.length = 1  # the longest episode that fits; doubled when one does not
-        self.stored = empty_rows(min(capacity, 64), 1, spec, own_state)
-        self.episode_length = np.zeros(capacity, np.int64)
+        self.max_bytes = max_bytes
+        kept = kinds(spec, own_state)
+        self.moment_bytes = sum(d.itemsize * int(np.prod(s)) for s, d in kept.values())
+        self.n_rows = min(max_bytes // self.moment_bytes, np.iinfo(np.int32).max)
+        if self.n_rows < 3:
+            raise ValueError(
+                f"buffer_bytes={max_bytes} is too small: one moment of this team has "
+                f"{self.moment_bytes} bytes, and the shortest episode two of them"
+            )
+        self.columns: Columns = {n: _reserved((self.n_rows, *s), d) for n, (s, d) in kept.items()}
+        # a row with nothing available would turn into NaN: padding keeps action 0
+        self.columns["available"][PADDING, :, 0] = True
+        self._fresh = PADDING + 1  # rows from here on were never used
+        self._free: list[int] = []  # rows used before, free again
+
         self.n_stored = 0  # episodes held
         self.n_added = 0  # episodes ever stored
         self.n_lost = 0  # episodes dropped because their environment broke
-        self.open = empty_rows(0, 1, spec, own_state)
-        self.t = np.zeros(0, np.int64)  # moves so far of each open episode
+        self._stored = np.zeros((capacity, 2), np.int32)  # rows of the episode in each slot
+        self._moves = np.zeros(capacity, np.int64)  # its length
+        self._open = np.zeros((0, 2), np.int32)  # [E, .] rows of the open episodes
+        self._moments = np.zeros(0, np.int64)  # [E], how many
+        self._envs = np.arange(0)
 
     def __len__(self) -> int:
         return self.n_stored
@@ -60,64 +80,104 @@ class EpisodeReplay:
 
     def begin(self, step: Step) -> None:
         """E new episodes at their moment 0; open ones are forgotten."""
-        self.open = empty_rows(step.n_envs, self.length, self.spec, self.own_state)
-        self.t = np.zeros(step.n_envs, np.int64)
-        self._write_moment(step, np.arange(step.n_envs))
+        self._forget(np.arange(len(self._moments)))
+        self._open = np.zeros((step.n_envs, self._stored.shape[1]), np.int32)
+        self._moments = np.zeros(step.n_envs, np.int64)
+        self._envs = np.arange(step.n_envs)
+        self._write(0, step)
 
     def append(self, actions: np.ndarray, step: Step) -> int:
         """The moves just made and what they led to; rows that are `first` start anew.
 
         actions: [E, N].  Returns how many episodes were completed and stored.
         """
-        rows = np.flatnonzero(~step.first)
-        if len(rows) and self.t[rows].max() == self.length:
-            self._lengthen()
-        t = self.t[rows]
-        self.open["actions"][rows, t] = actions[rows]
-        self.open["reward"][rows, t] = step.reward[rows]
-        self.open["terminated"][rows, t] = step.terminated[rows]
-        self.open["valid"][rows, t] = True
-        self.t[rows] += 1
         if step.first.any():
-            self._clear(np.flatnonzero(step.first))
-        self._write_moment(step, np.arange(step.n_envs))
-        done = np.flatnonzero(step.last & ~step.lost & ~step.first)
-        self.n_lost += int((step.last & step.lost & ~step.first).sum())
-        if len(done):
-            self._store(done)
+            self._forget(np.flatnonzero(step.first))
+            actions = np.where(step.first[:, None], 0, actions)
+        self._write(actions, step)
+        over = step.last
+        if not over.any():
+            return 0
+        over = over & ~step.first
+        lost = np.flatnonzero(over & step.lost)
+        self.n_lost += len(lost)
+        self._forget(lost)
+        done = np.flatnonzero(over & ~step.lost)
+        for e in done.tolist():
+            self._store(e)
         return len(done)
 
-    def _write_moment(self, step: Step, rows: np.ndarray) -> None:
-        for name in MOMENTS:
-            if name in self.open:
-                self.open[name][rows, self.t[rows]] = getattr(step, name)[rows]
+    def correct(self, env: int, **told: np.ndarray) -> None:
+        """Write down otherwise what was told of an open episode's present moment."""
+        row = self._open[env, self._moments[env] - 1]
+        for name, value in told.items():
+            self.columns[name][row] = value
 
-    def _clear(self, rows: np.ndarray) -> None:
-        for name, fresh in empty_rows(len(rows), self.length, self.spec, self.own_state).items():
-            self.open[name][rows] = fresh
-        self.t[rows] = 0
+    def _write(self, actions: np.ndarray | int, step: Step) -> None:
+        rows = self._take(step.n_envs)
+        for name in STEP:
+            if name in self.columns:
+                self.columns[name][rows] = getattr(step, name)
+        self.columns["actions"][rows] = actions
+        if self._moments.max() == self._open.shape[1]:
+            self._lengthen()
+        self._open[self._envs, self._moments] = rows
+        self._moments += 1
 
-    def _store(self, rows: np.ndarray) -> None:
-        rows = rows[-self.capacity :]
-        slots = (self.n_added + np.arange(len(rows))) % self.capacity
-        while len(self.stored["valid"]) <= slots.max():
-            self._resize(min(2 * len(self.stored["valid"]), self.capacity), self.length)
-        if self.stored["valid"].shape[1] < self.length:
-            self._resize(len(self.stored["valid"]), self.length)
-        for name, values in self.open.items():
-            self.stored[name][slots] = values[rows]
-        self.episode_length[slots] = self.t[rows]
-        self.n_added += len(rows)
-        self.n_stored = min(self.n_added, self.capacity)
+    def _take(self, n: int) -> np.ndarray:
+        """n rows to write to; the oldest episodes go where there are too few."""
+        while len(self._free) + self.n_rows - self._fresh < n:
+            if not self.n_stored:
+                raise ValueError(
+                    f"buffer_bytes={self.max_bytes} holds {self.n_rows - 1} moments of this team "
+                    f"({self.moment_bytes} bytes each), and the {len(self._moments)} episode(s) in "
+                    f"progress have more: raise it, play fewer environments at once, or make "
+                    "episodes or observations smaller"
+                )
+            self._drop_oldest()
+        used = min(n, len(self._free))
+        rows = [self._free.pop() for _ in range(used)]
+        rows.extend(range(self._fresh, self._fresh + n - used))
+        self._fresh += n - used
+        return np.array(rows)
+
+    def _store(self, env: int) -> None:
+        if self.n_stored == self.capacity:
+            self._drop_oldest()
+        slot = self.n_added % self.capacity
+        self._stored[slot] = 0
+        self._stored[slot, : self._moments[env]] = self._open[env, : self._moments[env]]
+        self._moves[slot] = self._moments[env] - 1
+        self._moments[env] = 0
+        self.n_added += 1
+        self.n_stored += 1
+
+    def _drop_oldest(self) -> None:
+        slot = self._slots(0)
+        self._release(self._stored[slot, : self._moves[slot] + 1])
+        self.n_stored -= 1
+
+    def _forget(self, envs: np.ndarray) -> None:
+        for e in envs:
+            self._release(self._open[e, : self._moments[e]])
+            self._moments[e] = 0
+
+    def _release(self, rows: np.ndarray) -> None:
+        self._free.extend(rows[::-1].tolist())  # so that they are taken again in their order
 
     def _lengthen(self) -> None:
-        self.length *= 2
-        self.open = _resized(self.open, len(self.t), self.length, self.spec, self.own_state)
+        longer = ((0, 0), (0, self._open.shape[1]))
+        self._open, self._stored = np.pad(self._open, longer), np.pad(self._stored, longer)
 
-    def _resize(self, n: int, length: int) -> None:
-        self.stored = _resized(self.stored, n, length, self.spec, self.own_state)
+    def _slots(self, which: Any) -> Any:
+        """Where the episodes are; 0 is the oldest held."""
+        return (self.n_added - self.n_stored + which) % self.capacity
 
     # -- sampling -------------------------------------------------------------------------
+
+    def moves(self, which: np.ndarray) -> np.ndarray:
+        """How many moves these episodes have."""
+        return self._moves[self._slots(which)]
 
     def sample(
         self, n: int, rng: np.random.Generator, device: torch.device | str = "cpu"
@@ -127,26 +187,79 @@ class EpisodeReplay:
         return self.batch(which, device)
 
     def batch(self, which: np.ndarray, device: torch.device | str = "cpu") -> EpisodeBatch:
-        """The stored episodes at these indices as tensors of their own."""
-        t = int(self.episode_length[which].max())
-        part = {
-            name: torch.as_tensor(
-                values[which, : t + 1 if name in MOMENTS else t], device=torch.device(device)
-            )
-            for name, values in self.stored.items()
-        }
-        state = part["state"] if self.own_state else part["obs"].flatten(2)
+        """These episodes (0 is the oldest held) as tensors of their own.
+
+        Axes are [B, T+1, ...] as everywhere; in memory time comes first, as networks like it.
+        """
+        moves = self.moves(which)
+        t = int(moves.max())
+        rows = self._stored[self._slots(which), : t + 1].T  # PADDING after the end
+        valid = np.arange(t)[:, None] < moves
+
+        def gathered(name: str, rows: np.ndarray = rows) -> torch.Tensor:
+            return torch.from_numpy(self.columns[name].take(rows, 0)).to(device)
+
+        def led_to(name: str) -> torch.Tensor:
+            return gathered(name, rows[1:]).transpose(0, 1)
+
+        obs = gathered("obs")
+        state = gathered("state") if self.own_state else obs.flatten(2)
+        seen = (obs, state, gathered("available"), gathered("alive"))
         return EpisodeBatch(
-            View(part["obs"], state, part["available"], part["alive"]),
-            part["actions"],
-            part["reward"],
-            part["terminated"],
-            part["valid"],
+            View(*(x.transpose(0, 1) for x in seen)),
+            led_to("actions").long(),
+            led_to("reward"),
+            led_to("terminated"),
+            torch.from_numpy(valid).to(device).transpose(0, 1),
         )
 
+    # -- as plain data --------------------------------------------------------------------
 
-def _resized(rows: Rows, n: int, length: int, spec: TeamSpec, own_state: bool) -> Rows:
-    larger = empty_rows(n, length, spec, own_state)
-    for name, values in rows.items():
-        larger[name][: values.shape[0], : values.shape[1]] = values
-    return larger
+    def stored(self) -> Columns:
+        """What is held, without padding: each episode's moments in a row, the oldest first.
+
+        "moves": [n_stored], each episode's length.
+        """
+        which = self._slots(np.arange(self.n_stored))
+        moves = self._moves[which]
+        rows = self._stored[which][np.arange(self._stored.shape[1]) <= moves[:, None]]
+        return {name: c.take(rows, 0) for name, c in self.columns.items()} | {"moves": moves}
+
+    def fill(self, stored: Columns, n_added: int) -> None:
+        """Take over, when empty, what `stored` gave; n_added: episodes ever stored."""
+        moves = stored["moves"]
+        ends = np.cumsum(moves + 1)
+        total = int(ends[-1]) if len(ends) else 0
+        if len(moves) > self.capacity or total >= self.n_rows:
+            raise ValueError(f"{len(moves)} episodes of {total} moments do not fit the replay")
+        rows = np.arange(self._fresh, self._fresh + total, dtype=np.int32)
+        for name, column in self.columns.items():
+            column[rows] = stored[name]
+        self._fresh += total
+        self.n_added, self.n_stored = n_added, len(moves)
+        slots = self._slots(np.arange(len(moves)))
+        self._moves[slots] = moves
+        width = max(int(moves.max(initial=0)) + 1, self._stored.shape[1])
+        self._stored = np.zeros((self.capacity, width), np.int32)
+        for slot, end, n in zip(slots, ends, moves, strict=True):
+            self._stored[slot, : n + 1] = rows[end - n - 1 : end]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: the columns only as far as they were written."""
+        return {**vars(self), "columns": {n: c[: self._fresh] for n, c in self.columns.items()}}
+
+    def __setstate__(self, told: dict[str, Any]) -> None:
+        """Reserve the columns anew."""
+        vars(self).update(told)
+        for name, written in told["columns"].items():
+            self.columns[name] = _reserved((self.n_rows, *written.shape[1:]), written.dtype)
+            self.columns[name][: self._fresh] = written
+
+
+def _reserved(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    try:
+        return np.zeros(shape, dtype)
+    except MemoryError:
+        raise MemoryError(
+            f"the replay cannot reserve {shape} of {dtype}: give a smaller buffer_bytes"
+        ) from None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+FLOAT = np.dtype(np.float32)
+
 
 @dataclass(frozen=True)
 class TeamSpec:
@@ -15,6 +17,8 @@ class TeamSpec:
     n_actions: int  # of the agent that has most
     obs_dim: int  # of the agent that sees most, flattened
     state_dim: int
+    obs_dtype: np.dtype = FLOAT  # as stored; networks make it float32
+    state_dtype: np.dtype = FLOAT
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Step:
     the action chosen at a `last` row is ignored.
     """
 
-    obs: np.ndarray  # [E, N, O] float32
-    state: np.ndarray  # [E, S] float32
+    obs: np.ndarray  # [E, N, O] of the team's obs_dtype
+    state: np.ndarray  # [E, S] of the team's state_dtype
     available: np.ndarray  # [E, N, A] bool, at least one true per agent
     alive: np.ndarray  # [E, N] bool
     reward: np.ndarray  # [E] float32, 0 on first

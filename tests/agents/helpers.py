@@ -179,7 +179,7 @@ def fingerprint(agents):
     for nets in (agents.online, agents.target):
         for name, value in sorted(nets.state_dict().items()):
             said.update(name.encode() + value.numpy().tobytes())
-    for _, rows in sorted(agents.replay.stored.items()):
+    for _, rows in sorted(agents.replay.stored().items()):
         said.update(rows.tobytes())
     said.update(str((agents.moves, agents.episodes, agents.updates)).encode())
     return said.hexdigest()

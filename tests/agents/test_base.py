@@ -8,6 +8,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from pettingzoo.utils.conversions import parallel_to_aec
+from teams import held
 from torch import nn
 
 from vdtoolkit import Config, QattenAgents, QMIXAgents, QMIXConfig, Team, VDNAgents
@@ -220,7 +221,7 @@ def test_reset_forgets_the_episode_in_progress():
     play(clean, Unlike(), 1, learn=False, seed=2)
     assert agents.episodes == len(agents.replay) == 1
     for name in ("obs", "state", "available", "alive", "valid", "terminated"):
-        assert (agents.replay.stored[name][0] == clean.replay.stored[name][0]).all(), name
+        assert (held(agents.replay)[name] == held(clean.replay)[name]).all(), name
 
 
 def test_lost_games_are_counted_and_never_stored():
@@ -231,8 +232,8 @@ def test_lost_games_are_counted_and_never_stored():
     kept = VDNAgents(env, seed=0, **SMALL)
     env.scripted = {}
     play(kept, env, 3, learn=False, seed=0)
-    states = kept.replay.stored["state"]
-    assert (agents.replay.stored["state"][:2, :5] == states[[0, 2], :5]).all()
+    states = held(kept.replay)["state"]
+    assert (held(agents.replay)["state"][:, :5] == states[[0, 2], :5]).all()
 
 
 # -- masks and deaths that come late ------------------------------------------------------
@@ -249,14 +250,13 @@ def test_masks_given_to_act_alone_are_used_and_recorded():
     late, told = (VDNAgents(Unlike(), seed=0, **SMALL) for _ in range(2))
     play_late(late, Unlike())
     play(told, Unlike(), 1, learn=False, seed=5)
-    moves = int(told.replay.episode_length[0])
+    moves = int(told.replay.moves(np.array([0]))[0])
+    late, told = held(late.replay), held(told.replay)
     for name in ("actions", "obs", "alive", "valid", "reward"):
-        assert (late.replay.stored[name][0] == told.replay.stored[name][0]).all(), name
-    walker = told.replay.stored["available"][0, :moves, 0]
+        assert (late[name] == told[name]).all(), name
+    walker = told["available"][0, :moves, 0]
     assert (walker.sum(-1) == 2).all(), "one of three actions is masked"
-    assert (
-        late.replay.stored["available"][0, :moves] == told.replay.stored["available"][0, :moves]
-    ).all()
+    assert (late["available"][0, :moves] == told["available"][0, :moves]).all()
 
 
 def test_masks_that_come_late_and_forbid_everything_are_refused():
@@ -274,7 +274,9 @@ def test_deaths_told_to_act_alone_are_recorded():
     agents.observe(observations, *said, state=env.state())
     infos["flyer"] = {**infos["flyer"], "alive": False}
     agents.act(observations, infos, env.state())
-    assert agents.replay.open["alive"][0, :2].tolist() == [[True] * 3, [True, False, True]]
+    replay = agents.replay
+    alive = replay.columns["alive"][replay._open[0, :2]]
+    assert alive.tolist() == [[True] * 3, [True, False, True]]
 
 
 def test_an_agent_that_its_info_calls_dead_is_recorded_so_and_still_acts():
@@ -282,7 +284,7 @@ def test_an_agent_that_its_info_calls_dead_is_recorded_so_and_still_acts():
     agents = VDNAgents(env, seed=0, **SMALL)
     told = play(agents, env, 1, learn=False, seed=0)
     assert [len(actions) for actions in told] == [3, 3, 3, 3]
-    alive = agents.replay.stored["alive"][0, :5]
+    alive = held(agents.replay)["alive"][0, :5]
     assert alive.all(1).tolist() == [True, True, False, False, False]
 
 
@@ -380,8 +382,8 @@ def test_both_faces_record_the_same():
     except StopIteration:
         pass
     assert (face.moves, face.episodes) == (array.moves, array.episodes)
-    for name, rows in face.replay.stored.items():
-        np.testing.assert_array_equal(rows, array.replay.stored[name], err_msg=name)
+    for name, rows in face.replay.stored().items():
+        np.testing.assert_array_equal(rows, array.replay.stored()[name], err_msg=name)
 
 
 def test_two_environments_keep_their_memories_apart_and_clear_them_at_their_own_ends():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from teams import held
 
 import vdtoolkit
 from vdtoolkit import ALGORITHMS
@@ -266,8 +267,8 @@ def test_a_truncated_end_bootstraps_and_a_terminated_one_does_not(name, lam):
 def test_truncation_and_termination_reach_the_learner_apart(name):
     agents = ALGORITHMS[name](Unlike(), seed=0, **SMALL)
     play(agents, Unlike(), 4, learn=False, seed=0)
-    stored = agents.replay.stored
-    lengths = agents.replay.episode_length[:4]
+    stored = held(agents.replay)
+    lengths = agents.replay.moves(np.arange(4))
     ended = [bool(stored["terminated"][k, n - 1]) for k, n in enumerate(lengths)]
     assert ended == [True, False, True, False]
     assert stored["terminated"][:4].sum() == 2

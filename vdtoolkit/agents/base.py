@@ -256,7 +256,7 @@ class Agents:
             self.online = Networks(agent, self.build_mixer(spec)).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
-        self.replay = EpisodeReplay(c.buffer_size, spec, own_state=self.team.has_state)
+        self.replay = EpisodeReplay(c.buffer_size, spec, self.team.has_state, c.buffer_bytes)
         self.actor_in_training = self._actor(self.epsilon, self._explore_rng)
 
     def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
@@ -290,6 +290,5 @@ class Agents:
         alive = self._moment.alive[0].copy()
         for agent in acting:
             alive[self.team.index(agent)] = bool((infos.get(agent) or {}).get("alive", True))
-        for name, told in (("available", available), ("alive", alive)):
-            getattr(self._moment, name)[0] = told
-            self.replay.open[name][0, self.replay.t[0]] = told
+        self._moment.available[0], self._moment.alive[0] = available, alive
+        self.replay.correct(0, available=available, alive=alive)
