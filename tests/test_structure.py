@@ -19,6 +19,9 @@ FLOORS = {
     "vdtoolkit.envs": 0,
     "vdtoolkit.config": 1,
     "vdtoolkit.team": 1,
+    "vdtoolkit.adapters": 1,
+    "vdtoolkit.lookup": 1,
+    "vdtoolkit.making": 2,
     "vdtoolkit.batch": 1,
     "vdtoolkit.returns": 1,
     "vdtoolkit.networks": 1,
@@ -31,6 +34,7 @@ FLOORS = {
     "vdtoolkit.checkpoint": 4,
     "vdtoolkit.runs": 4,
     "vdtoolkit.plots": 5,
+    "vdtoolkit.commands": 5,
     "vdtoolkit.cli": 5,
     "vdtoolkit.__main__": 5,
     "vdtoolkit": 6,  # the front door: imports what users see, imported by nobody
@@ -41,7 +45,17 @@ EXCEPTIONS = {
     ("vdtoolkit.agents.base", "vdtoolkit.checkpoint"): "agents.save(path) and load(path)",
 }
 # The numpy world: envs and agents meet in `Step`, and nothing on this side needs torch.
-WITHOUT_TORCH = ("step", "_version", "config", "team", "finite", "stream")
+WITHOUT_TORCH = (
+    "step",
+    "_version",
+    "config",
+    "team",
+    "finite",
+    "stream",
+    "adapters",
+    "lookup",
+    "making",
+)
 
 ROOT = Path(__file__).parents[1]
 

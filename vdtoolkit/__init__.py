@@ -12,6 +12,7 @@ if not (_here / "envs").is_dir() and (_here.parent / "envs" / "_vdtoolkit_envs.p
 from vdtoolkit._version import __version__  # noqa: E402
 
 if TYPE_CHECKING:
+    from vdtoolkit.adapters import TupleTeam
     from vdtoolkit.agents import (
         ALGORITHMS,
         Actor,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # Where each name lives.  It is imported when first asked for (PEP 562): torch costs a second that
 # worker processes, environments and `vdtoolkit --help` need not pay.
 _HOMES = {
+    "vdtoolkit.adapters": ("TupleTeam",),
     "vdtoolkit.agents": (
         "ALGORITHMS",
         "Actor",
@@ -96,6 +98,7 @@ __all__ = [
     "QattenMixer",
     "SumMixer",
     "Team",
+    "TupleTeam",
     "VDNAgents",
     "ValueAgents",
     "__version__",
