@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from gymnasium.utils import EzPickle
 from pettingzoo import ParallelEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 from teams import Relay, Rooms, says
 
 from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
+from vdtoolkit.envs._finite import FiniteGame, unit_box
 from vdtoolkit.finite import FiniteStream, is_finite, joint_actions, optimal_q, step_of
 from vdtoolkit.team import Team, TeamEpisode
 
@@ -309,3 +311,36 @@ def test_a_step_is_not_changed_by_the_next():
         before.append({name: value.copy() for name, value in vars(steps[-1]).items()})
     for step, kept in zip(steps, before, strict=True):
         assert all(np.array_equal(value, kept[name]) for name, value in vars(step).items())
+
+
+def test_a_joint_action_too_large_for_an_int64_is_told_apart_all_the_same():
+    """20 agents of 10 actions: 10^20 joint actions, which a table or an index could not hold."""
+
+    class Crowd(Rooms):
+        def __init__(self):
+            EzPickle.__init__(self)
+            FiniteGame.__init__(self, (10,) * 20, [unit_box(1)] * 20, unit_box(1))
+
+        def states(self):
+            return ["hall"]
+
+        def initial_states(self):
+            return [(1.0, "hall")]
+
+        def model(self, state, joint_action):
+            return [(1.0, float(joint_action[0]) + 100 * joint_action[-1], None)]
+
+        def available(self, state):
+            return [np.ones(10, bool)] * 20
+
+        def observations(self, state):
+            return [np.ones(1)] * 20
+
+        def global_state(self, state):
+            return np.ones(1)
+
+    stream = FiniteStream(Crowd(), 3)
+    stream.reset()
+    actions = np.zeros((3, 20), np.int64)
+    actions[:, 0], actions[:, -1] = (9, 8, 9), (0, 7, 1)
+    assert stream.step(actions).reward.tolist() == [9, 708, 109]

@@ -7,7 +7,8 @@ games are; so is any env of a user's that has these methods.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -124,6 +125,8 @@ class FiniteStream:
     their NEXT_STEP mode.  Each env has a generator of its own from (seed, env index).
     """
 
+    n_restarts = 0  # no worker, nothing to restart
+
     def __init__(self, env: Any, n_envs: int, team: Team | None = None) -> None:
         self.game: Any = env.unwrapped
         self.team = team or Team.from_env(env)
@@ -140,8 +143,15 @@ class FiniteStream:
         )
         self._alive = np.concatenate([m.alive for m in moments] + [np.zeros_like(end.alive)])
         self._limit = self.game.time_limit
-        self._outcomes: dict[tuple[int, ...], tuple[np.ndarray, list[float], list[int]]] = {}
-        self._visits: dict[tuple[int, ...], int] = {}
+        self._starts = _Outcomes()
+        self._starts.add([(p, 0.0, self._number[s]) for p, s in self.game.initial_states()])
+        self._outcomes = _Outcomes()
+        # (state, joint action) as one number, digits of these sizes -> its row of the outcomes
+        self._row = _Known(self._learn)
+        self._sizes = [self._end, *self.team.n_actions.tolist()]
+        places = [math.prod(self._sizes[i + 1 :]) for i in range(len(self._sizes))]
+        kind = np.int64 if math.prod(self._sizes) < 2**63 else object  # Python's ints: no bound
+        self._places = np.array(places, kind)
 
     def reset(self, seed: int = 0) -> Step:
         """E new episodes."""
@@ -152,26 +162,34 @@ class FiniteStream:
         self._over = np.ones(self.n_envs, bool)
         return self.step(np.zeros((self.n_envs, len(self.team.agents)), np.int64))
 
-    def step(self, actions: np.ndarray) -> Step:
-        """The next moment of every episode; actions [E, N], ignored where the last was `last`."""
-        first = self._over
+    def send(self, actions: np.ndarray) -> None:
+        """Play on; actions [E, N], ignored where the last was `last`."""
+        self._sent = actions
+
+    def receive(self) -> Step:
+        """The moment that the actions sent led to."""
+        first, moved = self._over, np.flatnonzero(~self._over)
         reward = np.zeros(self.n_envs, np.float32)
-        for e, joint in enumerate(actions.tolist()):
-            if first[e]:
-                self._at[e], self._moves[e] = self._begin(self._rngs[e]), 0
-            else:
-                reward[e], self._at[e] = self._move(int(self._at[e]), joint, self._rngs[e])
-                self._moves[e] += 1
+        self._moves += 1
+        if len(moved):
+            at, joint = self._at[moved], self._sent[moved]
+            keys = (at * self._places[0] + joint @ self._places[1:]).tolist()
+            rows = np.array(list(map(self._row.__getitem__, keys)))
+            reward[moved], self._at[moved] = self._outcomes.draw(rows, moved, self._rngs)
+        if len(moved) < self.n_envs:
+            new = np.flatnonzero(first)
+            _, self._at[new] = self._starts.draw(np.zeros_like(new), new, self._rngs)
+            self._moves[new] = 0
         terminated = self._at == self._end
-        truncated = np.zeros_like(terminated)
+        truncated = np.zeros(self.n_envs, bool)
         if self._limit is not None:
             truncated = (self._moves >= self._limit) & ~terminated
         self._over = terminated | truncated
         return Step(
-            obs=self._obs[self._at],
-            state=self._state[self._at],
-            available=self._available[self._at],
-            alive=self._alive[self._at],
+            obs=self._obs.take(self._at, 0),
+            state=self._state.take(self._at, 0),
+            available=self._available.take(self._at, 0),
+            alive=self._alive.take(self._at, 0),
             reward=reward,
             first=first,
             terminated=terminated,
@@ -179,37 +197,87 @@ class FiniteStream:
             lost=np.zeros(self.n_envs, bool),
         )
 
+    def step(self, actions: np.ndarray) -> Step:
+        """The next moment of every episode: `send`, then `receive`."""
+        self.send(actions)
+        return self.receive()
+
     def visits(self, state: State) -> np.ndarray:
         """How often each joint action was played at a state so far, [A_1..A_N]."""
-        counts = np.zeros(tuple(int(n) for n in self.team.n_actions))
-        for (at, *joint), count in self._visits.items():
+        counts = np.zeros(self._sizes[1:])
+        for key, row in self._row.items():
+            at, joint = divmod(key, counts.size)
             if self._states[at] == state:
-                counts[tuple(joint)] = count
+                counts.flat[joint] = self._outcomes.drawn[row]
         return counts
 
     def close(self) -> None:
         """Nothing to close."""
 
-    def _begin(self, rng: np.random.Generator) -> int:
-        chances, states = zip(*self.game.initial_states(), strict=True)
-        return self._number[states[_pick(np.cumsum(chances), rng)]]
-
-    def _move(self, at: int, joint: list[int], rng: np.random.Generator) -> tuple[float, int]:
-        key = (at, *joint)
-        if key not in self._outcomes:
-            outcomes = self.game.model(self._states[at], tuple(joint))
-            self._outcomes[key] = (
-                np.cumsum([p for p, _, _ in outcomes]),
-                [reward_share(self.team) * r for _, r, _ in outcomes],
-                [self._end if s is None else self._number[s] for _, _, s in outcomes],
-            )
-        self._visits[key] = self._visits.get(key, 0) + 1
-        cumulated, rewards, after = self._outcomes[key]
-        k = _pick(cumulated, rng)
-        return rewards[k], after[k]
+    def _learn(self, key: int) -> int:
+        """Look up in the model what a state and joint action lead to: a new row of outcomes."""
+        at, *joint = (key // int(p) % n for p, n in zip(self._places, self._sizes, strict=True))
+        share = reward_share(self.team)
+        return self._outcomes.add(
+            [
+                (p, share * r, self._end if s is None else self._number[s])
+                for p, r, s in self.game.model(self._states[at], tuple(joint))
+            ]
+        )
 
 
-def _pick(cumulated: np.ndarray, rng: np.random.Generator) -> int:
-    if len(cumulated) == 1:
-        return 0
-    return min(int(np.searchsorted(cumulated, rng.random(), side="right")), len(cumulated) - 1)
+class _Known(dict[int, int]):
+    """A dict that learns what it is asked for the first time."""
+
+    def __init__(self, learn: Callable[[int], int]) -> None:
+        super().__init__()
+        self.learn = learn
+
+    def __missing__(self, key: int) -> int:
+        self[key] = self.learn(key)
+        return self[key]
+
+
+class _Outcomes:
+    """What may happen, one row each: chances, rewards and where to, padded to the longest.
+
+    `drawn`: how often each row was drawn from.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._reaches = np.full((1, 1), np.inf)  # cumulated chances; the last is never passed
+        self._reward = np.zeros((1, 1))
+        self._after = np.zeros((1, 1), np.int64)
+        self._chancy = np.zeros(1, bool)
+        self.drawn = np.zeros(1, np.int64)
+
+    def add(self, outcomes: list[tuple[float, float, int]]) -> int:
+        """A new row of (probability, reward, where to); its number."""
+        width = self._reaches.shape[1]
+        if self._n == len(self.drawn) or len(outcomes) > width:
+            self._grow(2 * len(self.drawn), max(width, len(outcomes)))
+        row, n = self._n, len(outcomes)
+        chances, self._reward[row, :n], self._after[row, :n] = zip(*outcomes, strict=True)
+        self._reaches[row, : n - 1] = np.cumsum(chances)[:-1]
+        self._chancy[row] = n > 1
+        self._n += 1
+        return row
+
+    def draw(
+        self, rows: np.ndarray, envs: np.ndarray, rngs: list[np.random.Generator]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(reward, where to) for each row, by the dice of these envs where there is a choice."""
+        np.add.at(self.drawn, rows, 1)
+        cells = rows * self._reaches.shape[1]
+        chancy = self._chancy.take(rows)
+        if chancy.any():
+            lots = np.array([rngs[e].random() for e in envs[chancy]])
+            cells[chancy] += (self._reaches.take(rows[chancy], 0) <= lots[:, None]).sum(1)
+        return self._reward.take(cells), self._after.take(cells)
+
+    def _grow(self, n: int, width: int) -> None:
+        more = ((0, n - len(self.drawn)), (0, width - self._reaches.shape[1]))
+        self._reaches = np.pad(self._reaches, more, constant_values=np.inf)
+        self._reward, self._after = np.pad(self._reward, more), np.pad(self._after, more)
+        self._chancy, self.drawn = np.pad(self._chancy, more[0]), np.pad(self.drawn, more[0])
