@@ -172,7 +172,7 @@ class FiniteStream:
         reward = np.zeros(self.n_envs, np.float32)
         self._moves += 1
         if len(moved):
-            at, joint = self._at[moved], self._sent[moved]
+            at, joint = self._at[moved].astype(self._places.dtype), self._sent[moved]
             keys = (at * self._places[0] + joint @ self._places[1:]).tolist()
             rows = np.array(list(map(self._row.__getitem__, keys)))
             reward[moved], self._at[moved] = self._outcomes.draw(rows, moved, self._rngs)
