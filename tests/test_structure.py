@@ -22,6 +22,7 @@ FLOORS = {
     "vdtoolkit.adapters": 1,
     "vdtoolkit.lookup": 1,
     "vdtoolkit.making": 2,
+    "vdtoolkit.flags": 2,
     "vdtoolkit.batch": 1,
     "vdtoolkit.returns": 1,
     "vdtoolkit.networks": 1,

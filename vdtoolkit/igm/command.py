@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import difflib
-import io
 import os
 import shlex
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
+from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked, usable_cores
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
 from vdtoolkit.igm.lab import lab_config, run_lab
 from vdtoolkit.igm.results import LabResult
@@ -54,15 +51,8 @@ class Options:
     """Folder for PNG, HTML and JSON; runs/igm-GAME-TIME by default."""
     json: bool = False
     """Print the result as JSON instead of tables."""
-    jobs: int = field(default_factory=lambda: usable_cores())
+    jobs: int = field(default_factory=usable_cores)
     """Processes side by side; results do not depend on it."""
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def options_type() -> Any:
@@ -70,7 +60,7 @@ def options_type() -> Any:
     groups = [
         (
             name,
-            Annotated[_flags(name), tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
+            Annotated[unchecked(cls.Config), tyro.conf.arg(help=f"{cls.label}'s hyperparameters.")],
             field(default_factory=partial(_default_flags, name)),
         )
         for name, cls in ALGORITHMS.items()
@@ -80,21 +70,8 @@ def options_type() -> Any:
     return made
 
 
-@cache
-def _flags(name: str) -> Any:
-    """An algorithm's config class without its checks: those speak for themselves, in `configs`."""
-    config = ALGORITHMS[name].Config
-    unchecked: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
-    return dataclasses.dataclass(frozen=True)(unchecked)
-
-
 def _default_flags(name: str) -> Any:
-    return _flags(name)(**dataclasses.asdict(lab_config(name)))
-
-
-def unboxed(said: str) -> str:
-    """The words of a framed message."""
-    return " ".join("".join(" " if c in "╭╮╰╯│─" else c for c in said).split())
+    return unchecked(ALGORITHMS[name].Config)(**dataclasses.asdict(lab_config(name)))
 
 
 def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, Config]:
@@ -111,13 +88,10 @@ def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, C
 
 def main(arguments: list[str]) -> int:
     """The command; everything is checked before anything is trained."""
-    said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            options = tyro.cli(options_type(), args=arguments, prog=PROGRAM)
-    except SystemExit as stop:
-        return refuse(PROGRAM, unboxed(said.getvalue())) if stop.code else 0
-    try:
+        options = parse(options_type(), arguments, PROGRAM)
+        if options is None:
+            return 0
         game, algorithms = check(options)
         chosen = configs(options, algorithms, game)
         out = prepare(options.out or default_folder(game))
@@ -145,15 +119,10 @@ def check(options: Any) -> tuple[GameMaker, list[str]]:
     """The game and the algorithms asked for; ValueError says what is wrong."""
     algorithms = [name for given in options.algorithms for name in given.split(",") if name]
     for name in algorithms:
-        if name not in ALGORITHMS:
-            close = difflib.get_close_matches(name.lower().replace("-", "_"), ALGORITHMS, 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise ValueError(f"unknown method {name!r}: {hint}methods are {', '.join(ALGORITHMS)}")
+        known_algorithm(name, ALGORITHMS)
     if not algorithms:
         raise ValueError(f"no methods given: choose among {', '.join(ALGORITHMS)}")
-    for name in ("seeds", "moves", "jobs"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} {getattr(options, name)}: it must be at least 1")
+    at_least(1, options, "seeds", "moves", "jobs")
     if options.payoff and options.game:
         raise ValueError(f"--payoff {options.payoff} and --game {options.game}: give one of them")
     game = payoff_game(options.payoff) if options.payoff else named_game(options.game or DEFAULT)
@@ -163,19 +132,6 @@ def check(options: Any) -> tuple[GameMaker, list[str]]:
 def default_folder(game: GameMaker) -> Path:
     """runs/igm-GAME-TIME below the present folder."""
     return Path("runs") / f"igm-{game.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def prepare(out: Path) -> Path:
-    """The folder, made and tried before hours of training are put into it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"cannot write to {out}: {error.strerror or error}; give another folder with --out"
-        ) from None
-    return out
 
 
 def train(options: Any, game: GameMaker, chosen: dict[str, Config], command: str) -> LabResult:

@@ -1,0 +1,59 @@
+"""What commands share."""
+
+import dataclasses
+
+import pytest
+from teams import says
+
+from vdtoolkit.agents.qmix import QMIXConfig
+from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked, usable_cores
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Two of them."""
+
+    size: int = 3
+    speed_up: float = 1.5
+
+
+def test_options_come_from_flags():
+    assert parse(Options, ["--size", "7"], "prog") == Options(7)
+
+
+def test_help_is_printed_and_there_is_nothing_to_do(capsys):
+    assert parse(Options, ["--help"], "prog") is None
+    assert "--speed-up" in capsys.readouterr().out
+
+
+def test_a_wrong_flag_is_one_line(capsys):
+    with pytest.raises(ValueError, match="speed-upp") as caught:
+        parse(Options, ["--speed-upp", "2"], "prog")
+    assert "\n" not in str(caught.value) and "│" not in str(caught.value)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_config_without_its_checks_takes_what_the_config_refuses():
+    assert unchecked(QMIXConfig)(gamma=7.0).gamma == 7.0
+    with says(ValueError, "gamma=7.0: it must be in [0, 1]"):
+        QMIXConfig(gamma=7.0)
+
+
+def test_unknown_methods_and_small_numbers_are_refused():
+    assert known_algorithm("vdn", ["iql", "vdn"]) == "vdn"
+    with says(ValueError, "unknown method 'VND': did you mean 'vdn'? methods are iql, vdn"):
+        known_algorithm("VND", ["iql", "vdn"])
+    at_least(3, Options(), "size")
+    with says(ValueError, "--speed-up 1.5: it must be at least 2"):
+        at_least(2, Options(), "size", "speed_up")
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert prepare(tmp_path / "a" / "b").is_dir()
+    with pytest.raises(ValueError, match=r"cannot write to .*give another folder with --out"):
+        prepare(tmp_path / "file" / "x")
+
+
+def test_there_is_a_core():
+    assert usable_cores() >= 1

@@ -1,0 +1,81 @@
+"""What commands share: flags from dataclasses, refusals in one line, folders tried beforehand."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+
+def parse(options: Any, arguments: Sequence[str], program: str) -> Any:
+    """The options from the command line; None where help was asked for and printed.
+
+    ValueError says in one line what is wrong with them.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(options, args=arguments, prog=program)
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError(unboxed(said.getvalue())) from None
+        return None
+
+
+def unboxed(said: str) -> str:
+    """The words of a framed message."""
+    return " ".join("".join(" " if c in "╭╮╰╯│─" else c for c in said).split())
+
+
+@cache
+def unchecked(config: Any) -> Any:
+    """A config class without its checks: they speak for themselves where the config is made."""
+    made: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
+    return dataclasses.dataclass(frozen=True)(made)
+
+
+def known_algorithm(name: str, algorithms: Iterable[str]) -> str:
+    """The name of a method; ValueError with the closest for any other."""
+    if name not in algorithms:
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), algorithms, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown method {name!r}: {hint}methods are {', '.join(algorithms)}")
+    return name
+
+
+def at_least(least: int, options: Any, *names: str) -> None:
+    """Refuse options below this."""
+    for name in names:
+        value = getattr(options, name)
+        if value < least:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} {value}: it must be at least {least}")
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def prepare(out: Path) -> Path:
+    """The folder, made and tried before hours of training are put into it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to {out}: {error.strerror or error}; give another folder with --out"
+        ) from None
+    return out
