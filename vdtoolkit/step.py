@@ -19,6 +19,11 @@ class TeamSpec:
     state_dim: int
     obs_dtype: np.dtype = FLOAT  # as stored; networks make it float32
     state_dtype: np.dtype = FLOAT
+    obs_scale: float = 1.0  # what networks multiply with: 1/255 for bytes of 0..255
+    state_scale: float = 1.0
+    obs_shape: tuple[int, int, int] | None = None  # (H, W, C) of images, else None
+    state_shape: tuple[int, int, int] | None = None
+    own_state: bool = True  # else the state is the joint observation
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Step:
     terminated: np.ndarray  # [E] bool: nothing to bootstrap from
     truncated: np.ndarray  # [E] bool: a time limit, bootstrap from this very observation
     lost: np.ndarray  # [E] bool: the environment broke, the episode is to be dropped
+    won: np.ndarray | None = None  # [E] float32 where an env says so: 1 or 0 on last, else NaN
 
     @property
     def last(self) -> np.ndarray:
@@ -52,4 +58,5 @@ class Step:
 
     def rows(self, which: np.ndarray) -> Step:
         """The same moment of some of the episodes; which: indices or a mask over E."""
-        return Step(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Step(**{name: x[which] for name, x in told.items() if x is not None})

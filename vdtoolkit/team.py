@@ -6,18 +6,21 @@ settled here, so that networks, replay and algorithms see only `Step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.spaces.utils import flatdim, flatten
 from pettingzoo import AECEnv, ParallelEnv
 
-from vdtoolkit.step import Step, TeamSpec
+from vdtoolkit.flat import Flat, refuse_infinity, seen_space
+from vdtoolkit.step import FLOAT, Step, TeamSpec
 
 Dicts = Mapping[str, Any]
+
+WON = ("battle_won", "won", "is_success")  # keys of infos by which environments report a win
 
 
 class Team:
@@ -25,7 +28,9 @@ class Team:
 
     observation_spaces, action_spaces: dicts from agent to its gymnasium space; actions must be
     `Discrete`.  A `Dict` observation with an `action_mask` entry is PettingZoo's custom for masks:
-    the mask is taken out and the rest is flattened.
+    the mask is taken out and the rest is flattened.  Observations stay in their own dtype where
+    all agents share one of at most four bytes; else they are float32.  Where all are images they
+    are laid out as one of (H, W, C), smaller ones padded.
     state_space: of the env's `state()`; None where it has none (the joint observation takes its
     place).  has_state: the env has a `state()` although no space says so.
     reward: "mean" (of the agents that took part in the move and got one: a shared reward stays
@@ -63,38 +68,76 @@ class Team:
         self.n_actions = np.array([int(s.n) for s in self.action_spaces.values()])
         self._start = [int(s.start) for s in self.action_spaces.values()]
         self._index = {agent: i for i, agent in enumerate(self.agents)}
-        seen = [_without_mask(self.observation_spaces[a]) for a in self.agents]
-        self._flatten = [_flattener(space) for space in seen]
-        self.obs_dims = [int(flatdim(space)) for space in seen]
         # [N, A]: the actions an agent has at all
         self.owned = np.arange(self.n_actions.max()) < self.n_actions[:, None]
-        self.state_dim: int | None = None
-        if state_space is not None:
-            self.state_dim = int(flatdim(state_space))
-        elif not self.has_state:
-            self.state_dim = len(self.agents) * max(self.obs_dims)
+
+        self._sees = [_flat(agent, space) for agent, space in self.observation_spaces.items()]
+        self.obs_dims = [flat.dim for flat in self._sees]
+        alike = {flat.dtype for flat in self._sees}
+        self.obs_dtype = alike.pop() if len(alike) == 1 else FLOAT
+        self.obs_scale = 1 / 255 if all(flat.is_byte for flat in self._sees) else 1.0
+        self.obs_shape: tuple[int, int, int] | None = None
+        images = [flat.image for flat in self._sees if flat.image is not None]
+        if len(images) == len(self.agents):
+            h, w, c = np.max(images, 0).tolist()
+            self.obs_shape = (h, w, c)
+        self.obs_dim = math.prod(self.obs_shape or (max(self.obs_dims),))
+        self._state = None if state_space is None else Flat(state_space, "state()")
 
     @classmethod
-    def from_env(cls, env: Any, *, reward: str = "mean") -> Team:
-        """The team of a PettingZoo `ParallelEnv`.  Neither resets nor changes the env."""
+    def from_env(cls, env: Any, *, reward: str = "mean", state: str = "env") -> Team:
+        """The team of a PettingZoo `ParallelEnv`.  Neither resets nor changes the env.
+
+        state: "env" (its `state()`, where it has one) or "joint": the joint observation all the
+        same, where the env's own is too large to learn from; `act` and `observe` take none then.
+        """
         _check_parallel(env)
+        if state not in ("env", "joint"):
+            raise ValueError(f"state={state!r}: it is the 'env' one or the 'joint' observation")
         agents = list(env.possible_agents)
+        own = state == "env" and _has_state(env)
         return cls(
             {a: env.observation_space(a) for a in agents},
             {a: env.action_space(a) for a in agents},
-            getattr(env, "state_space", None),
-            has_state=_has_state(env),
+            getattr(env, "state_space", None) if own else None,
+            has_state=own,
             reward=reward,
-            state_slices=getattr(_unwrapped(env), "state_slices", None),
+            state_slices=getattr(_unwrapped(env), "state_slices", None) if own else None,
         )
+
+    @property
+    def state_dim(self) -> int | None:
+        """Features of the state; None before the first one where no space tells."""
+        if not self.has_state:
+            return len(self.agents) * self.obs_dim
+        return None if self._state is None else self._state.dim
+
+    @property
+    def seen_state_space(self) -> gymnasium.Space | None:
+        """The space of the env's state, told or guessed from its first value."""
+        return None if self._state is None else self._state.space
+
+    def expect_state(self, space: gymnasium.Space) -> None:
+        """Tell the state's space where the env does not."""
+        self._state = Flat(space, "state()")
 
     @property
     def spec(self) -> TeamSpec:
         """The sizes; needs the state's, which an env without `state_space` shows at first use."""
         if self.state_dim is None:
             raise ValueError("the size of the state is not known before the first state is seen")
+        own = self._state
         return TeamSpec(
-            len(self.agents), int(self.n_actions.max()), max(self.obs_dims), self.state_dim
+            len(self.agents),
+            int(self.n_actions.max()),
+            self.obs_dim,
+            self.state_dim,
+            obs_dtype=self.obs_dtype,
+            state_dtype=self.obs_dtype if own is None else own.dtype,
+            obs_scale=self.obs_scale,
+            state_scale=self.obs_scale if own is None else (1 / 255 if own.is_byte else 1.0),
+            obs_shape=self.obs_shape,
+            state_shape=None if own is None else own.image,
         )
 
     def index(self, agent: str) -> int:
@@ -119,24 +162,33 @@ class Team:
         return float(np.mean(got)) if got else 0.0
 
     def encode_obs(self, observations: Dicts) -> np.ndarray:
-        """[N, O] float32, zeros for agents that are not observed."""
-        obs = np.zeros((len(self.agents), max(self.obs_dims)), np.float32)
-        for agent, value in observations.items():
-            i = self.index(agent)
-            if isinstance(value, Mapping) and "action_mask" in value:
-                value = _unmasked(value)
-            flat = self._flatten[i](value)
-            if flat.shape != (self.obs_dims[i],):
+        """[N, O] of the team's dtype, zeros for agents that are not observed."""
+        n = len(self.agents)
+        obs = np.zeros((n, *(self.obs_shape or (self.obs_dim,))), self.obs_dtype)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is found just below
+            for agent, value in observations.items():
+                i = self.index(agent)
+                part = self._sees[i](self._unmasked(agent, value))
+                obs[(i, *map(slice, part.shape))] = part
+        if self.obs_dtype.kind == "f" and not np.isfinite(obs).all():
+            for agent, value in observations.items():
+                refuse_infinity(value, f"agent {agent!r}: observation")
+        return obs.reshape(n, -1)
+
+    def _unmasked(self, agent: str, value: Any) -> Any:
+        """The observation without its mask."""
+        if isinstance(value, np.ndarray) or not isinstance(value, Mapping):
+            space = self.observation_spaces[agent]
+            if isinstance(space, spaces.Dict):
                 raise ValueError(
-                    f"agent {agent!r}: observation has {flat.size} numbers, its space "
-                    f"{self.observation_spaces[agent]} has {self.obs_dims[i]}"
+                    f"agent {agent!r}: observation is a {type(value).__name__}, its space has the "
+                    f"keys {sorted(space.spaces)}"
                 )
-            obs[i, : flat.size] = flat
-        if not np.isfinite(obs).all():
-            i = int(np.argmin(np.isfinite(obs).all(1)))
-            bad = observations[self.agents[i]]
-            raise ValueError(f"agent {self.agents[i]!r}: observation is not finite: {bad}")
-        return obs
+            return value
+        if "action_mask" not in value:
+            return value
+        rest = {key: part for key, part in value.items() if key != "action_mask"}
+        return next(iter(rest.values())) if len(rest) == 1 else rest
 
     def encode_available(self, observations: Dicts, infos: Dicts | None) -> np.ndarray:
         """[N, A] bool; masks from the observation, else from the info, else all of one's own.
@@ -162,7 +214,7 @@ class Team:
         return available
 
     def encode_state(self, state: Any, obs: np.ndarray) -> np.ndarray:
-        """[S] float32: the env's state, or the joint observation where it has none."""
+        """[S] of the state's dtype: the env's state, or the joint observation where it has none."""
         if not self.has_state:
             if state is not None:
                 raise ValueError("this env has no state(): leave the argument `state` out")
@@ -172,18 +224,19 @@ class Team:
                 "this env has a state() that mixers learn from: pass state=env.state() "
                 "to act() and observe()"
             )
-        if self.state_space is not None and not isinstance(self.state_space, spaces.Box):
-            state = flatten(self.state_space, state)
-        flat = np.array(state, np.float32).reshape(-1)  # a copy: some envs change theirs in place
-        if self.state_dim is None:
-            self.state_dim = flat.size
-        if flat.size != self.state_dim:
+        if self._state is None:
+            self.expect_state(seen_space(state))
+        assert self._state is not None
+        before = self._state.space.shape
+        if self.state_space is None and np.shape(state) != before:
             raise ValueError(
-                f"state() has {flat.size} numbers, before it had {self.state_dim}: "
-                "its shape must not change"
+                f"state() has shape {np.shape(state)}, before it had {before}: it must not change"
             )
-        if not np.isfinite(flat).all():
-            raise ValueError(f"state() is not finite: {flat}")
+        # a copy: some envs change theirs in place
+        with np.errstate(over="ignore"):
+            flat = np.array(self._state(state), self._state.dtype).reshape(-1)
+        if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+            refuse_infinity(state, "state()")
         return flat
 
 
@@ -276,6 +329,7 @@ class TeamEpisode:
             terminated=np.array([terminated]),
             truncated=np.array([truncated]),
             lost=np.array([self._lost]),
+            won=won(infos) if terminated or truncated else None,
         )
 
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
@@ -304,6 +358,18 @@ def is_lost(infos: Dicts | None) -> bool:
     """Whether anybody, living or not, is told that the environment broke."""
     told = (infos or {}).values()
     return any(bool(info.get("lost_game", False)) for info in told if isinstance(info, Mapping))
+
+
+def won(infos: Dicts | None) -> np.ndarray | None:
+    """[1] float32: whether anybody's info says that the team won; None where none tells."""
+    told = [
+        bool(info[key])
+        for info in (infos or {}).values()
+        if isinstance(info, Mapping)
+        for key in WON
+        if key in info
+    ]
+    return np.array([any(told)], np.float32) if told else None
 
 
 def _check_parallel(env: Any) -> None:
@@ -346,25 +412,19 @@ def _discrete(agent: str, space: gymnasium.Space) -> spaces.Discrete:
     return space
 
 
-def _without_mask(space: gymnasium.Space) -> gymnasium.Space:
+def _flat(agent: str, space: gymnasium.Space) -> Flat:
+    """How an agent's observation is laid out, its mask taken out."""
+    whose = f"agent {agent!r}: observation"
     if not isinstance(space, spaces.Dict) or "action_mask" not in space.spaces:
-        return space
+        return Flat(space, whose)
     rest = {key: value for key, value in space.spaces.items() if key != "action_mask"}
-    return next(iter(rest.values())) if len(rest) == 1 else spaces.Dict(rest)
-
-
-def _unmasked(value: Mapping[str, Any]) -> Any:
-    rest = {key: part for key, part in value.items() if key != "action_mask"}
-    return next(iter(rest.values())) if len(rest) == 1 else rest
+    if len(rest) != 1:
+        return Flat(spaces.Dict(rest), whose)
+    ((key, only),) = rest.items()
+    return Flat(only, f"{whose}[{key!r}]")
 
 
 def _mask(observation: Any, infos: Dicts | None, agent: str) -> Any:
     if isinstance(observation, Mapping) and "action_mask" in observation:
         return observation["action_mask"]
     return ((infos or {}).get(agent) or {}).get("action_mask")
-
-
-def _flattener(space: gymnasium.Space) -> Callable[[Any], np.ndarray]:
-    if isinstance(space, spaces.Box):
-        return lambda value: np.asarray(value, np.float32).reshape(-1)
-    return lambda value: np.asarray(flatten(space, value), np.float32)
