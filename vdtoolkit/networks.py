@@ -40,13 +40,10 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., G, I], or [..., 1, I] for the same input to all groups."""
-        return torch.einsum("...gi,goi->...go", x.expand(*x.shape[:-2], *self._gi), self.weight) + (
-            self.bias
-        )
-
-    @property
-    def _gi(self) -> tuple[int, int]:
-        return self.weight.shape[0], self.weight.shape[2]
+        groups, _, i = self.weight.shape
+        rows = x.expand(*x.shape[:-2], groups, i).reshape(-1, groups, i).transpose(0, 1)
+        out = torch.baddbmm(self.bias.unsqueeze(1), rows, self.weight.transpose(1, 2))
+        return out.transpose(0, 1).reshape(*x.shape[:-2], groups, -1)
 
 
 class AgentNet(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vdtoolkit.agents.base import Networks
-from vdtoolkit.agents.value import ValueAgents
+from vdtoolkit.agents.value import ValueAgents, before
 from vdtoolkit.batch import EpisodeBatch, View, masked_mean
 from vdtoolkit.config import Config
 from vdtoolkit.networks import GroupedLinear, Utilities, mlp
@@ -56,7 +56,11 @@ class QattenMixer(nn.Module):
     def forward(self, agent_qs: Tensor, state: Tensor, units: Tensor, alive: Tensor) -> Tensor:
         """agent_qs [..., N], state [..., S], units [..., N, U], alive [..., N] -> [...]."""
         attention, _ = self.attention(agent_qs, state, units, alive)
-        heads = torch.einsum("...hn,...n->...h", attention, agent_qs)
+        return self.mix(attention, agent_qs, state)
+
+    def mix(self, attention: Tensor, agent_qs: Tensor, state: Tensor) -> Tensor:
+        """Q_tot [...] of utilities [..., N] under given attention [..., H, N]."""
+        heads = (attention * agent_qs.unsqueeze(-2)).sum(-1)
         return (heads * self.weights(state)).sum(-1) + self.c(state).squeeze(-1)
 
     def attention(
@@ -68,11 +72,28 @@ class QattenMixer(nn.Module):
         """
         if self.nonlinear:
             units = torch.cat([units, agent_qs.unsqueeze(-1)], -1)
-        keys = self.key(units).unflatten(-1, (self.n_heads, self.embed_dim))
-        logits = torch.einsum("...hd,...nhd->...hn", self.query(state), keys)
-        dead = ~alive.unsqueeze(-2)
+        logits = self.logits(state, units)  # [N, ..., H]
+        dead = ~alive.movedim(-1, 0).unsqueeze(-1)
         scaled = (logits / self.embed_dim**0.5).masked_fill(dead, -torch.inf)
-        return scaled.masked_fill(dead.all(-1, keepdim=True), 0.0).softmax(-1), logits
+        attention = scaled.masked_fill(dead.all(0), 0.0).softmax(0)
+        return attention.movedim(0, -1), logits.movedim(0, -1)
+
+    def logits(self, state: Tensor, units: Tensor) -> Tensor:
+        """(W_k u_i)^T (W_q s), agents first: [N, ..., H].
+
+        The keys are folded into the query, (W_k^T W_q s)^T u_i: the work no longer grows with
+        agents times embed_dim.  Agents come first because softmax is fast over a leading axis.
+        """
+        query = self.query(state).reshape(-1, self.n_heads, self.embed_dim)  # M the leading axes
+        query = query.transpose(0, 1)  # [H, M, D]
+        weight = self.key.weight.unflatten(0, (self.n_heads, self.embed_dim))  # [H, D, U]
+        bias = self.key.bias.unflatten(0, (self.n_heads, self.embed_dim))
+        folded = torch.bmm(query, weight).transpose(0, 1)  # [M, H, U]
+        constant = torch.bmm(query, bias.unsqueeze(-1)).squeeze(-1).t()  # [M, H]
+        rows = units.reshape(-1, *units.shape[-2:])  # [M, N, U]
+        logits = torch.bmm(rows, folded.transpose(1, 2)) + constant.unsqueeze(1)  # [M, N, H]
+        agents_first = logits.transpose(0, 1).contiguous()
+        return agents_first.reshape(-1, *state.shape[:-1], self.n_heads)
 
     def weights(self, state: Tensor) -> Tensor:
         """w_h(s) >= 0: [..., H]."""
@@ -153,12 +174,14 @@ class QattenAgents(ValueAgents):
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """TD loss + attention_reg * sum_h mean over moves and living agents of logit^2."""
-        loss, metrics = super().loss(batch)
-        view = batch.view[:, :-1]
-        alive = self.mixing_alive(view)
-        # with nonlinear keys Q_i would enter the logits; the regulariser is of the units alone
-        zeros = torch.zeros_like(alive, dtype=view.obs.dtype)
-        _, logits = self.online.mixer.attention(zeros, view.state, self.units(view), alive)
+        online = self.unroll(batch)
+        mixer, view = self.online.mixer, batch.view[:, :-1]
+        alive, units = self.mixing_alive(view), self.units(view)
+        qs = self.agent_qs(before(online), batch.actions, view)
+        attention, logits = mixer.attention(qs, view.state, units, alive)  # once for both terms
+        loss, metrics = self.td_loss(batch, online, mixer.mix(attention, qs, view.state))
+        if self.config.nonlinear:  # Q_i is in those logits; the regulariser is of the units alone
+            _, logits = mixer.attention(torch.zeros_like(qs), view.state, units, alive)
         counts = (batch.valid.unsqueeze(-1) & alive).unsqueeze(-2).expand_as(logits)
         reg = self.config.n_heads * masked_mean(logits.square(), counts)
         return loss + self.config.attention_reg * reg, {**metrics, "attention_reg": reg}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,7 +35,8 @@ class MonotonicMixer(nn.Module):
     def forward(self, agent_qs: Tensor, state: Tensor) -> Tensor:
         """agent_qs [..., N], state [..., S] -> Q_tot [...]."""
         w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
-        hidden = F.elu(torch.einsum("...n,...nd->...d", agent_qs, w1) + self.b1(state))
+        # a sum over few agents: many times faster than a batch of tiny matrix products
+        hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
         return (hidden * self.w2(state).abs()).sum(-1) + self.v(state).squeeze(-1)
 
 

@@ -27,6 +27,12 @@ class ValueAgents(Agents):
         """Mean over valid moves of (Q_tot(taken) - target)^2."""
         online = self.unroll(batch)
         q_tot = self.q_tot(self.online, before(online), batch.actions, batch.view[:, :-1])
+        return self.td_loss(batch, online, q_tot)
+
+    def td_loss(
+        self, batch: EpisodeBatch, online: Utilities, q_tot: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`loss` for a q_tot at the actions taken, [B, T], that is there already."""
         targets = self.targets(batch, self.bootstrap(batch, online, self.q_tot, q_tot))
         error = q_tot - targets
         return masked_mean(error.square(), batch.valid), {
