@@ -36,6 +36,7 @@ def moment(tags, t, *, last=False, end="terminated", lost=False, rng=None):
         terminated=last & (end == "terminated"),
         truncated=last & (end == "truncated"),
         lost=lost.copy(),
+        won=np.zeros(E, np.float32),
     )
 
 

@@ -127,6 +127,102 @@ def test_an_image_is_flattened():
     assert team.encode_obs({"a": image}).tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
+# -- dtypes and images ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float16", "float32"])
+def test_observations_stay_in_the_dtype_that_all_agents_share(dtype):
+    one, two = (Box(0, 9, (k,), np.dtype(dtype).type) for k in (3, 2))
+    team = Team({"a": one, "b": two}, told("ab", Discrete(2)))
+    obs = team.encode_obs({"b": np.array([7, 8])})
+    assert obs.dtype == team.obs_dtype == team.spec.obs_dtype == team.spec.state_dtype == dtype
+    assert obs.tolist() == [[0, 0, 0], [7, 8, 0]]
+    assert team.encode_state(None, obs).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Box(0, 9, (2,), np.uint8), Box(0, 9, (2,), np.int16)),
+        (Box(0, 9, (2,), np.uint8), Discrete(3)),
+        (Box(0, 9, (2,), np.float64), Box(0, 9, (3,), np.float64)),
+        (Box(0, 9, (2,), np.int64), Box(0, 9, (3,), np.int64)),
+    ],
+)
+def test_unlike_or_wide_dtypes_become_float32(one, other):
+    team = Team({"a": one, "b": other}, told("ab", Discrete(2)))
+    assert team.encode_obs({}).dtype == team.spec.obs_dtype == np.float32
+
+
+def test_bytes_of_0_to_255_are_scaled_and_no_others():
+    def scale(*boxes):
+        agents = "abc"[: len(boxes)]
+        return Team(dict(zip(agents, boxes, strict=True)), told(agents, Discrete(2))).spec.obs_scale
+
+    byte = Box(0, 255, (2,), np.uint8)
+    assert scale(byte, Box(0, 255, (6, 6, 3), np.uint8)) == 1 / 255
+    assert scale(byte, Box(0, 7, (2,), np.uint8)) == 1
+    assert scale(byte, Box(0, 255, (2,), np.float32)) == 1
+    state = Box(0, 255, (5,), np.uint8)
+    spec = Team({"a": Box(0, 1, (2,))}, {"a": Discrete(2)}, state).spec
+    assert (spec.state_scale, spec.obs_scale, spec.state_dtype) == (1 / 255, 1, np.uint8)
+
+
+def test_images_are_laid_out_as_the_largest_with_channels_last():
+    boxes = {
+        "rgb": Box(0, 255, (6, 5, 3), np.uint8),
+        "first": Box(0, 255, (4, 7, 6), np.uint8),
+        "gray": Box(0, 255, (5, 8), np.uint8),
+    }
+    team = Team(boxes, told(boxes, Discrete(2)))
+    assert team.spec.obs_shape == (7, 8, 4)
+    assert team.spec.obs_dim == 7 * 8 * 4
+    rng = np.random.default_rng(0)
+    seen = {a: rng.integers(0, 256, box.shape, np.uint8) for a, box in boxes.items()}
+    rgb, first, gray = team.encode_obs(seen).reshape(3, 7, 8, 4)
+    assert np.array_equal(rgb[:6, :5, :3], seen["rgb"])
+    assert np.array_equal(first[:, :6], seen["first"].transpose(1, 2, 0))
+    assert np.array_equal(gray[:5, :, 0], seen["gray"])
+    assert rgb.sum() == seen["rgb"].sum()
+    assert gray.sum() == seen["gray"].sum()
+
+
+def test_a_team_of_which_not_all_see_images_sees_vectors():
+    boxes = {"a": Box(0, 255, (6, 5, 3), np.uint8), "b": Box(0, 255, (4,), np.uint8)}
+    team = Team(boxes, told("ab", Discrete(2)))
+    assert (team.spec.obs_shape, team.spec.obs_dim) == (None, 90)
+    image = np.arange(90, dtype=np.uint8).reshape(6, 5, 3)
+    assert team.encode_obs({"a": image})[0].tolist() == list(range(90))
+
+
+def test_a_state_keeps_its_dtype_and_its_channels_go_last():
+    box = Box(-1, 1, (2,))
+    team = Team({"a": box}, {"a": Discrete(2)}, Box(0, 255, (3, 5, 6), np.uint8))
+    assert (team.spec.state_shape, team.spec.state_dtype) == ((5, 6, 3), np.uint8)
+    state = np.arange(90, dtype=np.uint8).reshape(3, 5, 6)
+    flat = team.encode_state(state, np.zeros((1, 2)))
+    assert flat.dtype == np.uint8
+    assert np.array_equal(flat.reshape(5, 6, 3), state.transpose(1, 2, 0))
+    state[:] = 0
+    assert flat.any(), "a copy"
+
+
+def test_a_state_without_a_space_shows_its_dtype_and_shape_at_first_use():
+    team = Team.from_env(Relay(state="bare"))
+    team.encode_state(np.zeros((5, 6, 3), np.uint8), np.zeros((3, 4)))
+    spec = team.spec
+    assert (spec.state_shape, spec.state_dtype, spec.state_scale) == ((5, 6, 3), np.uint8, 1 / 255)
+
+
+def test_the_joint_observation_may_stand_for_a_state_that_is_there():
+    team = Team.from_env(Relay(), state="joint")
+    assert (team.has_state, team.state_dim) == (False, 3 * 4)
+    with says(ValueError, "this env has no state(): leave the argument `state` out"):
+        team.encode_state(np.zeros(7), np.zeros((3, 4)))
+    with says(ValueError, "state='none': it is the 'env' one or the 'joint' observation"):
+        Team.from_env(Relay(), state="none")
+
+
 # -- actions --------------------------------------------------------------------------------
 
 
@@ -276,14 +372,14 @@ def test_an_unknown_agent_is_named():
 def test_an_observation_of_another_size_is_refused():
     with says(
         ValueError,
-        "agent 'b': observation has 3 numbers, its space Box(-9.0, 9.0, (2,), float32) has 2",
+        "agent 'b': observation has shape (3,), its space Box(-9.0, 9.0, (2,), float32) has (2,)",
     ):
         plain_team().encode_obs({"a": np.zeros(2), "b": np.zeros(3)})
 
 
-@pytest.mark.parametrize(("bad", "shown"), [(np.nan, "[ 0. nan]"), (-np.inf, "[  0. -inf]")])
+@pytest.mark.parametrize(("bad", "shown"), [(np.nan, "nan"), (-np.inf, "-inf"), (1e39, "1e+39")])
 def test_an_observation_that_is_not_finite_is_refused(bad, shown):
-    with says(ValueError, f"agent 'c': observation is not finite: {shown}"):
+    with says(ValueError, f"agent 'c': observation[1] is not finite: {shown}"):
         plain_team().encode_obs({"a": np.zeros(2), "c": np.array([0.0, bad])})
 
 
@@ -313,9 +409,13 @@ def test_a_state_of_an_env_that_has_none_is_an_error():
 def test_a_state_must_keep_its_size_and_be_finite():
     team = Team.from_env(Relay(state="bare"))
     team.encode_state(np.zeros(6), np.zeros((3, 4)))
-    with says(ValueError, "state() has 5 numbers, before it had 6: its shape must not change"):
+    with says(ValueError, "state() has shape (5,), before it had (6,): it must not change"):
         team.encode_state(np.zeros(5), np.zeros((3, 4)))
-    with says(ValueError, "state() is not finite: [ 0. nan  0.  0.  0.  0.]"):
+    told = Team.from_env(Relay())
+    box = "Box(-1.0, 9.0, (7,), float32)"
+    with says(ValueError, f"state() has shape (6,), its space {box} has (7,)"):
+        told.encode_state(np.zeros(6), np.zeros((3, 4)))
+    with says(ValueError, "state()[1] is not finite: nan"):
         team.encode_state(np.array([0, np.nan, 0, 0, 0, 0]), np.zeros((3, 4)))
 
 

@@ -69,7 +69,10 @@ def restore(agents: Agents, path: str | PathLike[str]) -> None:
     if unlike:
         told = ", ".join(f"{k}={header['config'].get(k)!r} (here {ours[k]!r})" for k in unlike)
         raise ValueError(f"{path} was saved with another configuration: {told}")
-    if header["team"] != team_to_json(agents.team):
+    known = team_to_json(agents.team)
+    if agents.team.state_dim is None:  # its size will be the saved one
+        known["seen_state_space"] = header["team"].get("seen_state_space")
+    if header["team"] != known:
         raise ValueError(
             f"{path} was saved by another team: {header['team']['agents']} with their spaces, "
             f"here {list(agents.team.agents)}"
@@ -128,7 +131,7 @@ def _fill(agents: Agents, header: dict[str, Any], tensors: dict[str, torch.Tenso
         part, key = name.split(".", 1)
         parts.setdefault(part, {})[key] = tensor
     if agents.team.state_dim is None:
-        agents.team.state_dim = header["team"]["state_dim"]
+        agents.team.expect_state(space_from_json(header["team"]["seen_state_space"]))
     agents._build()
     replay = _replay(agents, header["replay"], parts.get("replay", {}))
     agents.online.load_state_dict(parts["online"])
@@ -180,13 +183,14 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any])
 
 def team_to_json(team: Team) -> dict[str, Any]:
     """A team as JSON; TypeError for a space that we cannot write down."""
+    seen = team.seen_state_space
     return {
         "agents": list(team.agents),
         "observation_spaces": [space_to_json(s) for s in team.observation_spaces.values()],
         "action_spaces": [space_to_json(s) for s in team.action_spaces.values()],
         "state_space": None if team.state_space is None else space_to_json(team.state_space),
         "has_state": team.has_state,
-        "state_dim": team.state_dim,
+        "seen_state_space": seen if seen is None else space_to_json(seen),
         "reward": team.reward,
         "state_slices": {k: list(v) for k, v in team.state_slices.items()},
     }
@@ -222,10 +226,15 @@ def space_to_json(space: Any) -> dict[str, Any]:
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.Dict):
         return {"type": "Dict", "spaces": {k: space_to_json(s) for k, s in space.spaces.items()}}
-    if isinstance(space, spaces.Tuple):
-        return {"type": "Tuple", "spaces": [space_to_json(s) for s in space.spaces]}
+    if isinstance(space, spaces.Tuple | spaces.OneOf):
+        kind = "Tuple" if isinstance(space, spaces.Tuple) else "OneOf"
+        return {"type": kind, "spaces": [space_to_json(s) for s in space.spaces]}
+    if isinstance(space, spaces.Text):
+        lengths = {"min_length": space.min_length, "max_length": space.max_length}
+        return {"type": "Text", **lengths, "charset": "".join(space.character_list)}
     raise TypeError(
-        f"cannot save a team whose space is {space}: Box, Discrete, Multi*, Dict, Tuple"
+        f"cannot save a team whose space is {space}: Box, Discrete, MultiBinary, MultiDiscrete, "
+        "Text, Dict, Tuple and OneOf can be written down"
     )
 
 
@@ -244,8 +253,11 @@ def space_from_json(told: dict[str, Any]) -> spaces.Space[Any]:
         return spaces.MultiDiscrete(np.array(told["nvec"]), start=np.array(told["start"]))
     if kind == "Dict":
         return spaces.Dict({k: space_from_json(s) for k, s in told["spaces"].items()})
-    if kind == "Tuple":
-        return spaces.Tuple([space_from_json(s) for s in told["spaces"]])
+    if kind in ("Tuple", "OneOf"):
+        return getattr(spaces, kind)([space_from_json(s) for s in told["spaces"]])
+    if kind == "Text":
+        lengths = {"min_length": told["min_length"], "max_length": told["max_length"]}
+        return spaces.Text(charset=told["charset"], **lengths)
     raise ValueError(f"unknown kind of space {kind!r}")
 
 

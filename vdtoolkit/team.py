@@ -169,7 +169,11 @@ class Team:
             for agent, value in observations.items():
                 i = self.index(agent)
                 part = self._sees[i](self._unmasked(agent, value))
-                obs[(i, *map(slice, part.shape))] = part
+                if self.obs_shape is None:
+                    obs[i, : part.size] = part.reshape(-1)
+                else:
+                    h, w, c = part.shape
+                    obs[i, :h, :w, :c] = part
         if self.obs_dtype.kind == "f" and not np.isfinite(obs).all():
             for agent, value in observations.items():
                 refuse_infinity(value, f"agent {agent!r}: observation")
