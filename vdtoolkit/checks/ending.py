@@ -80,7 +80,8 @@ def max_cycles(subject: Subject) -> Findings:
     with subject.made(max_cycles=4) as env:
         episode = Episode(env, subject.seed, Dice(), moves=14).play()
     if episode.length > 4:
-        yield f"with max_cycles=4 an episode had {'at least ' if episode.cut else ''}{episode.length} moves"
+        least = "at least " if episode.cut else ""
+        yield f"with max_cycles=4 an episode had {least}{episode.length} moves"
 
 
 @check(
@@ -91,8 +92,10 @@ def max_cycles(subject: Subject) -> Findings:
 )
 def after_end(subject: Subject) -> Findings:
     """A world that goes on."""
+    if not subject.base.whole:
+        raise Skip("no episode was played to its end")
     with subject.made() as env:
-        episode = Episode(env, subject.seed, Dice()).play()
+        episode = Episode(env, subject.seed, Dice(), seconds=SECONDS).play()
         if not episode.whole or env.agents:
             raise Skip("no episode was played to its end")
         try:

@@ -229,7 +229,7 @@ def _forbidden(subject: Subject) -> tuple[Episode, Moment, Any, int]:
         for moment in episode.moments[:-1]:
             for agent in moment.after:
                 mask, space = moment.masks.get(agent), subject.env.action_space(agent)
-                if not isinstance(space, Discrete) or np.shape(mask) != (int(space.n),):
+                if not isinstance(space, Discrete) or np.shape(np.asarray(mask)) != (int(space.n),):
                     continue
                 closed = np.flatnonzero(np.asarray(mask) == 0)
                 if closed.size and np.any(mask):
@@ -251,9 +251,7 @@ class _Again(Dice):
         return dict(asked) if moment.move < self.until else {**asked, **self.forced}
 
 
-def _try(
-    subject: Subject, episode: Episode, moment: Moment, agent: Any, action: int
-) -> Episode:
+def _try(subject: Subject, episode: Episode, moment: Moment, agent: Any, action: int) -> Episode:
     """The recorded episode again up to a moment, and one move more with this action."""
     with subject.made() as env:
         dice = _Again(episode, moment, agent, action)

@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,13 @@ class Moment:
 
     def __post_init__(self) -> None:
         self.kept = {kind: snapshot(values) for kind, values in self.told.items()}
-        self.prints = self.fingerprints()
+        self.prints = {
+            (kind, str(agent)): fingerprint(value)
+            for kind, values in self.kept.items()
+            for agent, value in values.items()
+        }
+        self.prints["state", ""] = fingerprint(self.state)
+        self.prints["agents", ""] = fingerprint(list(map(str, self.after)))
         infos = self.infos
         self.masks = {}
         for agent in {**self.observations, **infos}:
@@ -58,30 +65,24 @@ class Moment:
             return self.kept.get(name, {})
         raise AttributeError(name)
 
-    @property
+    @cached_property
     def flagged(self) -> set[Any]:
         """Who is terminated or truncated in this move."""
         return {a for a, flag in self.terminations.items() if truth(flag)} | {
             a for a, flag in self.truncations.items() if truth(flag)
         }
 
-    @property
+    @cached_property
     def ended(self) -> set[Any]:
         """Who acted and ended in this move: by a flag, or gone from `env.agents`."""
         return {a for a in self.before if a in self.flagged or a not in self.after}
 
-    def fingerprints(self, *, now: bool = False) -> Prints:
-        """Digests by (kind, agent); `now`: of what the returned objects hold by now."""
-        source = self.told if now else self.kept
-        found = {
-            (kind, str(agent)): fingerprint(value)
-            for kind, values in source.items()
-            for agent, value in values.items()
-        }
-        found["state", ""] = fingerprint(self.state_told if now else self.state)
-        if not now:
-            found["agents", ""] = fingerprint(list(map(str, self.after)))
-        return found
+    def changed(self, kind: str) -> Any:
+        """The first agent whose part of this dict is no longer as it was told; None: all are."""
+        for agent, value in self.told.get(kind, {}).items():
+            if fingerprint(value) != self.prints[kind, str(agent)]:
+                return agent
+        return None
 
     def forget(self) -> None:
         """Let go of the heavy part: long episodes of images would not fit."""
@@ -99,6 +100,8 @@ def snapshot(value: Any) -> Any:
 
 def truth(flag: Any) -> bool:
     """What a flag says, whatever it is."""
+    if isinstance(flag, bool):
+        return flag
     try:
         return bool(np.any(flag))
     except Exception:

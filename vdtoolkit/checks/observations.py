@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Tuple
 
-from vdtoolkit.checks.check import FAULT, Findings, moment_check
+from vdtoolkit.checks.check import FAULT, WARNING, Findings, check, moment_check
 from vdtoolkit.checks.moment import Moment, short
+from vdtoolkit.checks.subject import Subject
 
 
 def parts(space: Space, value: Any, path: str = "") -> list[tuple[str, Space, Any]]:
@@ -42,7 +43,7 @@ def misfit(space: Space, value: Any) -> str | None:
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             bound = float(space.low[at] if low else space.high[at])
             side = "below" if low else "above"
-            return f"has {float(value[at]):g} at {at}, {side} {bound:g} of its space"
+            return f"has {float(np.asarray(value)[at]):g} at {at}, {side} {bound:g} of its space"
     return None
 
 
@@ -117,16 +118,30 @@ def observation_finite(moment: Moment) -> Findings:
             return
 
 
+@check(
+    "observations-tell",
+    WARNING,
+    "what an agent sees changes with the moves or with the episodes",
+    "compare what observe() draws on with what step() moves; a picture may never be drawn",
+)
+def observations_tell(subject: Subject) -> Findings:
+    """An observation that is the same at all moments of episodes of ten moves and more."""
+    episodes = [episode for episode in subject.episodes if episode.length >= 10]
+    for agent in subject.env.possible_agents:
+        key = "observations", str(agent)
+        seen = [m.prints[key] for e in episodes for m in e.moments if key in m.prints]
+        if len(seen) >= 10 and len(set(seen)) == 1:
+            yield f"agent {agent!r} saw the same {len(seen)} times, in {len(episodes)} episodes"
+            return
+
+
 def _changed(moment: Moment, kind: str) -> str | None:
     """Who was told something of this kind that this move has changed; None if nobody."""
     before = moment.previous
-    if before is None or not before.told:
+    agent = None if before is None else before.changed(kind)
+    if before is None or agent is None:
         return None
-    now = before.fingerprints(now=True)
-    for (what, agent), digest in now.items():
-        if what == kind and digest != before.prints.get((what, agent)):
-            return f"{kind} of {agent} of move {before.move} changed in step {moment.move}"
-    return None
+    return f"{kind} of {agent} of move {before.move} changed in step {moment.move}"
 
 
 @moment_check(

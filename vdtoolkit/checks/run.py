@@ -43,9 +43,7 @@ class Findings:
         key = "" if check.of_moments else fact
         if key in facts:
             old = facts[key]
-            facts[key] = Finding(
-                old.check, old.severity, old.fact, old.way_out, old.times + 1
-            )
+            facts[key] = Finding(old.check, old.severity, old.fact, old.way_out, old.times + 1)
         elif len(facts) < self.SHOWN:
             facts[key] = Finding(check.name, severity or check.severity, fact, check.way_out)
 

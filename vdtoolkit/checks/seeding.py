@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from vdtoolkit.checks.check import FAULT, NOTE, Findings, Skip, check
-from vdtoolkit.checks.episode import Dice, Episode
 from vdtoolkit.checks.subject import Subject, difference, global_dice
 
-SHORT = {"moves": 100, "seconds": 0.5}
+SHORT: dict[str, Any] = {"moves": 100, "seconds": 0.5}
 
 
 @check(
@@ -22,9 +23,7 @@ SHORT = {"moves": 100, "seconds": 0.5}
 )
 def seed_repeats(subject: Subject) -> Findings:
     """Two instances that part."""
-    with global_dice(1):
-        other = subject.replay(subject.seed)
-    if where := difference(subject.base, other):
+    if where := subject.again:
         yield f"two instances with seed {subject.seed} differ in {where}"
 
 
@@ -51,7 +50,10 @@ def has_randomness(subject: Subject) -> Findings:
     """None that 13 seeds and as many unseeded episodes could show."""
     subject.need_repeats()
     if not subject.varies and not _unseeded_differ(subject):
-        yield "13 seeds and 5 unseeded instances all give the same episode for the same actions"
+        yield (
+            "13 seeds and 5 unseeded instances all give the same episode for the same actions, "
+            f"as far as move {subject.base.length}"
+        )
 
 
 def _unseeded_differ(subject: Subject) -> bool:
@@ -69,14 +71,14 @@ def _unseeded_differ(subject: Subject) -> bool:
 def reset_clears(subject: Subject) -> Findings:
     """Something left over."""
     subject.need_repeats()
-    half = max(1, subject.base.length // 2)
-    with global_dice(1), subject.made() as env:
-        for moves, when in ((half, f"in the middle, after {half} moves,"), (1000, "after a whole")):
-            list(Episode(env, subject.seed + 1, Dice("random", 1), moves=moves, seconds=3.0))
-            again = subject.replay(subject.seed, env=env)
-            if where := difference(subject.base, again):
-                after = when if moves == half else f"{when} episode"
-                yield f"reset(seed={subject.seed}) {after} differs from a new instance in {where}"
+    half = max(1, min(subject.base.length // 2, 99))
+    plays = ((half, f"after {half} moves"), (subject.base.length, "after a whole episode"))
+    with subject.made() as env:
+        for moves, when in plays:
+            with global_dice(1):
+                subject.replay(subject.seed + 1, env=env, moves=moves)
+            if where := subject.parts(subject.seed, env=env):
+                yield f"reset(seed={subject.seed}) {when} differs from a new instance in {where}"
                 return
 
 
@@ -94,9 +96,16 @@ def reset_goes_on(subject: Subject) -> Findings:
     with global_dice(1), subject.made() as env:
         subject.replay(subject.seed, env=env, **SHORT)
         first = subject.replay(None, env=env, **SHORT)
-        others = (subject.replay(None, env=env, **SHORT) for _ in range(12))
-        if all(difference(first, other) is None for other in others):
-            yield "13 episodes after reset() without a seed were all the same"
+
+        def all_equal(seeds: Iterable[int | None]) -> bool:
+            others = (subject.replay(seed, env=env, **SHORT) for seed in seeds)
+            return all(difference(first, other) is None for other in others)
+
+        if not all_equal([None] * 12):
+            return
+        if all_equal(range(subject.seed, subject.seed + 12)):
+            raise Skip(f"in {first.length} moves no difference between seeds is to be seen")
+        yield "13 episodes after reset() without a seed were all the same"
 
 
 @check(
@@ -108,9 +117,7 @@ def reset_goes_on(subject: Subject) -> Findings:
 def global_dice_unused(subject: Subject) -> Findings:
     """Episodes that depend on them."""
     subject.need_repeats()
-    with global_dice(2):
-        other = subject.replay(subject.seed)
-    if where := difference(subject.base, other):
+    if where := subject.parts(subject.seed, dice=2):
         yield f"with the same seed and another np.random.seed() the episode differs in {where}"
 
 
@@ -125,12 +132,9 @@ def global_dice_untouched(subject: Subject) -> Findings:
     after = []
     for seed in (1, 2):
         with global_dice(seed):
-            kept = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[union-attr]
-            subject.replay(subject.seed)
-            now = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[union-attr]
-            after.append((now, now == kept))
-    names = ("random", "numpy.random")
-    for i, name in enumerate(names):
-        same = after[0][0][i] == after[1][0][i]
-        if same:  # whatever it was before, it is the same now: it was seeded
+            subject.replay(subject.seed, **SHORT)
+            state: Any = np.random.get_state()
+            after.append((random.getstate(), state[1].tobytes()))
+    for name, one, other in zip(("random", "numpy.random"), *after, strict=True):
+        if one == other:  # whatever it was before: it was seeded
             yield f"after an episode of seed {subject.seed} the state of {name} is always the same"

@@ -7,18 +7,18 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from vdtoolkit.checks.check import Skip
-from vdtoolkit.checks.episode import STREAMS, Dice, Episode
+from vdtoolkit.checks.episode import STREAMS, Dice, Episode, one_line
 from vdtoolkit.checks.moment import Moment
 
 MOVES = 10_000  # an episode that is longer counts as endless
-SECONDS = 12.0  # for the recording
-REPLAY_MOVES, REPLAY_SECONDS = 1000, 3.0  # for each episode that is played again
+SECONDS = 8.0  # for the recording
+REPLAY_MOVES, REPLAY_SECONDS = 1000, 2.0  # for each episode that is played again
 
 
 class Subject:
@@ -75,55 +75,70 @@ class Subject:
             return self.env_fn()
         told = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
         own = getattr(self.env_fn, "arguments", None)
+        make: Callable[..., Any] = partial(self.env_fn, **arguments)
         if dataclasses.is_dataclass(self.env_fn) and isinstance(own, dict):  # an EnvMaker
-            make = dataclasses.replace(self.env_fn, arguments={**own, **arguments})  # type: ignore[type-var]
+            maker: Any = self.env_fn
+            make = dataclasses.replace(maker, arguments={**own, **arguments})
         else:
             try:
                 inspect.signature(self.env_fn).bind(**arguments)
             except (TypeError, ValueError):
                 raise Skip(f"the function that makes the env takes no {told}") from None
-            make = lambda: self.env_fn(**arguments)  # noqa: E731
         try:
             return make()
         except (TypeError, ValueError) as error:
-            raise Skip(f"the env cannot be made with {told}: {error}") from None
+            unknown = "no such argument" in str(error) or "unexpected keyword" in str(error)
+            why = "there is no such argument" if unknown else one_line(str(error), 100)
+            raise Skip(f"the env cannot be made with {told}: {why}") from None
 
     def replay(
-        self,
-        seed: int | None = None,
-        *,
-        env: Any = None,
-        dice: int = 0,
-        moves: int = REPLAY_MOVES,
-        seconds: float = REPLAY_SECONDS,
+        self, seed: int | None, *, env: Any = None, moves: int = MOVES, seconds: float = SECONDS
     ) -> Episode:
-        """One episode with random offered actions, on a new instance where none is given."""
+        """One episode with random offered actions, always the same dice; on a new instance if
+        none is given.
+        """
         if env is None:
             with self.made() as env:
-                return self.replay(seed, env=env, dice=dice, moves=moves, seconds=seconds)
-        return Episode(env, seed, Dice("random", dice), moves=moves, seconds=seconds).play()
+                return self.replay(seed, env=env, moves=moves, seconds=seconds)
+        return Episode(env, seed, Dice(), moves=moves, seconds=seconds).play()
 
     @cached_property
     def base(self) -> Episode:
         """One seeded episode of a new instance under known global dice: what others equal."""
         with global_dice(1):
-            return self.replay(self.seed)
+            return self.replay(self.seed, moves=REPLAY_MOVES, seconds=REPLAY_SECONDS)
+
+    def parts(self, seed: int | None, *, env: Any = None, dice: int | None = 1) -> str | None:
+        """Where an episode of this seed parts from `base`, None if nowhere; played up to there.
+
+        dice: seeds the global generators.
+        """
+        if env is None:
+            with self.made() as env:
+                return self.parts(seed, env=env, dice=dice)
+        with global_dice(dice):
+            moves = max(1, self.base.length)
+            again = Episode(env, seed, Dice(), moves=moves, seconds=2 * REPLAY_SECONDS)
+            for moment, mine in zip(again, self.base.moments, strict=False):
+                if where := _difference(mine, moment):
+                    return where
+                if moment.previous is not None:
+                    moment.previous.forget()
+        return difference(self.base, again)
 
     @cached_property
-    def repeats(self) -> bool:
-        """Whether the same seed on another instance, all else equal, gives the same again."""
-        with global_dice(1):
-            return difference(self.base, self.replay(self.seed)) is None
+    def again(self) -> str | None:
+        """Where the same seed on another instance parts, all else equal."""
+        return self.parts(self.seed)
 
     @cached_property
     def varies(self) -> bool:
         """Whether some other seed gives another episode."""
-        others = (self.replay(self.seed + k, seconds=1.0) for k in range(1, 13))
-        return any(difference(self.base, other) is not None for other in others)
+        return any(self.parts(self.seed + k) is not None for k in range(1, 13))
 
     def need_repeats(self) -> None:
         """Skip what makes no sense where equal seeds give unlike episodes."""
-        if not self.repeats:
+        if self.again is not None:
             raise Skip("the same seed does not give the same episode")
 
 
@@ -132,12 +147,18 @@ def difference(one: Episode, other: Episode) -> str | None:
     if bool(one.error) != bool(other.error):
         return f"an error: {one.error or other.error}"
     for mine, yours in zip(one.moments, other.moments, strict=False):
-        for kind, agent in sorted({**mine.prints, **yours.prints}, key=_by_kind):
-            if mine.prints.get((kind, agent)) != yours.prints.get((kind, agent)):
-                whose = f" of {agent}" if agent else ""
-                return f"{kind}{whose} at move {mine.move}"
+        if where := _difference(mine, yours):
+            return where
     if one.whole and other.whole and one.length != other.length:
         return f"the length, {one.length} and {other.length} moves"
+    return None
+
+
+def _difference(mine: Moment, yours: Moment) -> str | None:
+    for kind, agent in sorted({**mine.prints, **yours.prints}, key=_by_kind):
+        if mine.prints.get((kind, agent)) != yours.prints.get((kind, agent)):
+            whose = f" of {agent}" if agent else ""
+            return f"{kind}{whose} at move {mine.move}"
     return None
 
 
