@@ -32,6 +32,7 @@ FLOORS = {
     "vdtoolkit.stream": 2,
     "vdtoolkit.team_env": 2,
     "vdtoolkit.workers": 2,
+    "vdtoolkit.checks": 2,
     "vdtoolkit.agents": 3,
     "vdtoolkit.training": 4,
     "vdtoolkit.igm": 4,

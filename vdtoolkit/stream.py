@@ -1,157 +1,218 @@
-"""Many environments at once: a team as one `gymnasium.Env`, Gymnasium's vector envs over it."""
+"""Many environments at once: whatever an `env_fn` makes, as one stream of `Step`s."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from vdtoolkit.finite import FiniteStream, is_finite
 from vdtoolkit.step import Step
-from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.team import Team
+from vdtoolkit.team_env import TeamEnv, team_space
+from vdtoolkit.workers import WorkerStream, usable_cores
 
 EnvFn = Callable[[], Any]
+WORTH_A_MESSAGE = 0.5e-3  # seconds of play for which a vector step is sent to other processes
 
 
 class Stream(Protocol):
-    """E environments as a stream of `Step`s; a row that is `last` is followed by a `first`."""
+    """E environments as a stream of `Step`s; a row that is `last` is followed by a `first`.
+
+    `send` and `receive` are the two halves of a step: between them the caller may do something
+    else while worker processes play.
+    """
 
     n_envs: int
     team: Team
+    n_restarts: int  # of worker processes, so far
 
     def reset(self, seed: int = 0) -> Step:
         """E new episodes."""
 
+    def send(self, actions: np.ndarray) -> None:
+        """Play on; actions [E, N], ignored in rows that were `last`."""
+
+    def receive(self) -> Step:
+        """The moment that the actions sent led to."""
+
     def step(self, actions: np.ndarray) -> Step:
-        """The next moment; actions [E, N], ignored in rows that were `last`."""
+        """The next moment of every episode: `send`, then `receive`."""
 
     def close(self) -> None:
         """Close the envs."""
 
 
-class TeamEnv(gymnasium.Env):
-    """A PettingZoo team as one Gymnasium env: Dict observation, `MultiDiscrete` joint action.
+class VectorStream:
+    """A `gymnasium.vector.VectorEnv` as a stream of `Step`s.
 
-    The reward is the team's.  `reset(seed=s)` fixes every later episode as well: episode k is
-    seeded from (s, k), so that a run's episodes do not depend on how long earlier ones were.
+    envs: Gymnasium's `SyncVectorEnv` or `AsyncVectorEnv` of `TeamEnv`s, or one that is born
+    batched: its single observation space and action space are those of the team's `TeamEnv`,
+    `infos["lost"]` and `infos["won"]` are optional, and it resets itself in NEXT_STEP mode.
     """
 
-    def __init__(self, env: Any, team: Team | None = None) -> None:
-        self.env = env
-        self.team = team or Team.from_env(env)
-        if self.team.state_dim is None:
-            observations, infos = env.reset()
-            TeamEpisode(self.team).start(observations, infos, env.state())
-        spec = self.team.spec
-        n, a = spec.n_agents, spec.n_actions
-        self.observation_space = spaces.Dict(
-            {
-                "obs": spaces.Box(-np.inf, np.inf, (n, spec.obs_dim), np.float32),
-                "state": spaces.Box(-np.inf, np.inf, (spec.state_dim,), np.float32),
-                "available": spaces.MultiBinary((n, a)),
-                "alive": spaces.MultiBinary(n),
-            }
-        )
-        self.action_space = spaces.MultiDiscrete(np.full(n, a))
-        self._episode = TeamEpisode(self.team)
-        self._seeds: np.random.SeedSequence | None = None
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """A new episode of the team."""
-        super().reset(seed=seed)
-        if seed is not None:
-            self._seeds = np.random.SeedSequence(seed)
-        own = None
-        if self._seeds is not None:
-            own = int(self._seeds.spawn(1)[0].generate_state(1)[0])
-        observations, infos = self.env.reset(seed=own, options=options)
-        return _told(self._episode.start(observations, infos, self._state()))
-
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """One joint action: row indices [N]; those of agents that do not act are ignored."""
-        actions = self.team.decode(np.asarray(action), self._episode.acting)
-        told = self.env.step(actions)
-        step = self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
-        seen, info = _told(step)
-        return seen, float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
-
-    def close(self) -> None:
-        """Close the team's env."""
-        self.env.close()
-
-    def _state(self) -> Any:
-        return self.env.state() if self.team.has_state else None
-
-
-class VectorStream:
-    """Gymnasium's vector env of `TeamEnv`s (NEXT_STEP autoreset) as a stream of `Step`s."""
+    n_restarts = 0  # no worker of ours, nothing to restart
 
     def __init__(self, envs: VectorEnv, team: Team) -> None:
         self.envs, self.team, self.n_envs = envs, team, envs.num_envs
+        _refuse_other_vectors(envs, team)
         self._over = np.ones(self.n_envs, bool)
 
     def reset(self, seed: int = 0) -> Step:
         """E new episodes; env e is seeded from (seed, e)."""
-        seeds = np.random.SeedSequence(seed).generate_state(self.n_envs)
-        seen, info = self.envs.reset(seed=[int(s) for s in seeds])  # type: ignore[arg-type]
+        return self.begin(np.random.SeedSequence(seed).generate_state(self.n_envs).tolist())
+
+    def begin(self, seeds: list[int]) -> Step:
+        """E new episodes from these seeds; envs born batched take one seed, the first."""
+        each = isinstance(self.envs, SyncVectorEnv | AsyncVectorEnv)
+        seen, info = self.envs.reset(seed=seeds if each else seeds[0])  # type: ignore[arg-type]
         zeros = np.zeros(self.n_envs, bool)
         self._over = ~zeros
         return self._step(seen, zeros.astype(np.float32), zeros, zeros, info)
 
+    def send(self, actions: np.ndarray) -> None:
+        """Play on; actions [E, N], ignored where the last was `last`."""
+        if isinstance(self.envs, AsyncVectorEnv):
+            self.envs.step_async(actions)
+        else:
+            self._played = self.envs.step(actions)
+
+    def receive(self) -> Step:
+        """The moment that the actions sent led to."""
+        if isinstance(self.envs, AsyncVectorEnv):
+            return self._step(*self.envs.step_wait())
+        return self._step(*self._played)
+
     def step(self, actions: np.ndarray) -> Step:
-        """The next moment of every episode; actions [E, N], ignored where the last was `last`."""
-        return self._step(*self.envs.step(actions))
+        """The next moment of every episode: `send`, then `receive`."""
+        self.send(actions)
+        return self.receive()
 
     def close(self) -> None:
         """Close the envs."""
         self.envs.close()
 
     def _step(self, seen: Any, reward: Any, terminated: Any, truncated: Any, info: Any) -> Step:
+        terminated, truncated = np.array(terminated, bool), np.array(truncated, bool)
         first, self._over = self._over, terminated | truncated
-        lost = np.asarray(info.get("lost", np.zeros(self.n_envs)), bool)
+        lost, won = info.get("lost"), info.get("won")
+        if won is not None:
+            told = info.get("_won", self._over) & self._over
+            won = np.where(told, won, np.nan).astype(np.float32)
         return Step(
             obs=seen["obs"].copy(),
             state=seen["state"].copy(),
             available=seen["available"].astype(bool),
             alive=seen["alive"].astype(bool),
-            reward=np.asarray(reward, np.float32),
+            reward=np.array(reward, np.float32),
             first=first,
-            terminated=np.asarray(terminated, bool),
-            truncated=np.asarray(truncated, bool),
-            lost=lost,
+            terminated=terminated,
+            truncated=truncated,
+            lost=np.zeros(self.n_envs, bool) if lost is None else np.array(lost, bool),
+            won=won,
         )
 
 
-def stream(env_fn: EnvFn, n_envs: int, team: Team | None = None) -> Stream:
-    """E environments as a stream of `Step`s: finite games from their model, others in a row.
+def stream(
+    env_fn: EnvFn,
+    n_envs: int | str,
+    team: Team | None = None,
+    workers: int | str = 0,
+    timeout: float = 600.0,
+) -> Stream:
+    """E environments as a stream of `Step`s.
 
-    A wrapper may change what a finite game shows or pays, so a wrapped one is played as it is.
+    env_fn makes one env; which stream it becomes depends on what it makes:
+    - a finite game is played from its model, in this process, faster than any worker could
+      (a wrapper may change what a game shows or pays, so a wrapped one is played as it is);
+    - a `gymnasium.vector.VectorEnv` that is born batched (see `VectorStream`) is its own stream:
+      one is made, its `num_envs` must be n_envs, and it plays in this process;
+    - any other PettingZoo env, AEC envs converted, is played n_envs times side by side: in this
+      process (workers=0), or spread over so many worker processes, never more than there are
+      cores.  Both give the same steps.  timeout: seconds a worker may take for one step.
+
+    n_envs="auto": 4 for each core, 8 to 32.  workers="auto": one for each core where a vector
+    step costs more than a message to a worker does, else 0.
     """
     env = env_fn()
+    if isinstance(env, VectorEnv):
+        return _batched(env, n_envs, team, workers)
+    if n_envs == "auto":
+        n_envs = min(max(4 * usable_cores(), 8), 32)
+    n = int(n_envs)
     if is_finite(env) and getattr(env, "unwrapped", env) is env:
-        return FiniteStream(env, n_envs, team)
-    team = team or Team.from_env(env)
-    made = [TeamEnv(env, team)]
+        return FiniteStream(env, n, team)
+    first = TeamEnv(env, team)
+    if workers == "auto":
+        workers = usable_cores() if n > 1 and n * _cost(first) > WORTH_A_MESSAGE else 0
+    if not workers:
+        return _in_a_row(env_fn, first.team, n, first)
+    first.close()
+    make = partial(_in_a_row, env_fn, first.team)
+    return WorkerStream(make, n, min(int(workers), usable_cores()), first.team, timeout)
+
+
+def _in_a_row(env_fn: EnvFn, team: Team, n_envs: int, first: TeamEnv | None = None) -> VectorStream:
+    """So many envs played one after the other, `first` among them if it is there already."""
+    made = [] if first is None else [first]
 
     def make() -> TeamEnv:
         return made.pop() if made else TeamEnv(env_fn(), team)
 
-    return VectorStream(SyncVectorEnv([make] * n_envs), team)
+    return VectorStream(SyncVectorEnv([make] * n_envs, copy=False), team)
 
 
-def _told(step: Step) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    seen = {
-        "obs": step.obs[0],
-        "state": step.state[0],
-        "available": step.available[0].astype(np.int8),
-        "alive": step.alive[0].astype(np.int8),
-    }
-    return seen, {"lost": bool(step.lost[0])}
+def _batched(envs: VectorEnv, n_envs: int | str, team: Team | None, workers: int | str) -> Stream:
+    if team is None:
+        raise ValueError(f"{type(envs).__name__} has no agents' names: give stream() a team")
+    if n_envs not in ("auto", envs.num_envs):
+        raise ValueError(
+            f"env_fn made a {type(envs).__name__} of num_envs={envs.num_envs}, n_envs={n_envs}: "
+            "they must be the same"
+        )
+    if workers not in (0, "auto"):
+        raise ValueError(
+            f"workers={workers}: a {type(envs).__name__} plays all its environments itself"
+        )
+    return VectorStream(envs, team)
+
+
+def _refuse_other_vectors(envs: VectorEnv, team: Team) -> None:
+    """Whether a vector env speaks as `TeamEnv` does, and resets when `Step` expects it."""
+    name = type(envs).__name__
+    mode = AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+    if mode != AutoresetMode.NEXT_STEP:
+        raise ValueError(
+            f"{name} has autoreset mode {mode.name}: the last moment of an episode and the first "
+            "of the next must be two steps, make it with autoreset_mode=AutoresetMode.NEXT_STEP"
+        )
+    seen, expected = envs.single_observation_space, team_space(team)
+    if not isinstance(seen, spaces.Dict):
+        raise ValueError(f"{name} has observation space {seen}: a Dict as TeamEnv's is needed")
+    for key, space in expected.items():
+        has = seen.spaces.get(key)
+        if has is None or has.shape != space.shape:
+            raise ValueError(f"{name}: observation {key!r} is {has}, the team's is {space}")
+    actions = spaces.MultiDiscrete(np.full(team.spec.n_agents, team.spec.n_actions))
+    if getattr(envs.single_action_space, "shape", None) != actions.shape:
+        raise ValueError(
+            f"{name}: action space is {envs.single_action_space}, the team's is {actions}"
+        )
+
+
+def _cost(env: TeamEnv) -> float:
+    """Seconds that a random step of this env takes, by 50 ms of play."""
+    rng, moves, begun = np.random.default_rng(0), 0, time.perf_counter()
+    over = True
+    while time.perf_counter() - begun < 0.05:
+        if over:
+            seen, _ = env.reset(seed=0)
+        lots = np.where(seen["available"], rng.random(seen["available"].shape), -1).argmax(-1)
+        seen, _, terminated, truncated, _ = env.step(lots)
+        over, moves = terminated or truncated, moves + 1
+    return (time.perf_counter() - begun) / moves

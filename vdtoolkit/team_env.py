@@ -1,0 +1,106 @@
+"""A PettingZoo team as one `gymnasium.Env`, for Gymnasium's vector envs and others' libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import AECEnv
+from pettingzoo.utils.conversions import aec_to_parallel, turn_based_aec_to_parallel
+
+from vdtoolkit.step import Step
+from vdtoolkit.team import Team, TeamEpisode
+
+
+class TeamEnv(gymnasium.Env):
+    """A PettingZoo team as one Gymnasium env: Dict observation, `MultiDiscrete` joint action.
+
+    The reward is the team's.  `reset(seed=s)` fixes every later episode as well: episode k is
+    seeded from (s, k), so that a run's episodes do not depend on how long earlier ones were.
+    """
+
+    def __init__(self, env: Any, team: Team | None = None) -> None:
+        self.env = env = parallel(env)
+        self.team = team or Team.from_env(env)
+        if self.team.state_dim is None:
+            observations, infos = env.reset()
+            TeamEpisode(self.team).start(observations, infos, env.state())
+        spec = self.team.spec
+        self.observation_space = team_space(self.team)
+        self.action_space = spaces.MultiDiscrete(np.full(spec.n_agents, spec.n_actions))
+        self._episode = TeamEpisode(self.team)
+        self._seeds: np.random.SeedSequence | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """A new episode of the team."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._seeds = np.random.SeedSequence(seed)
+        own = None
+        if self._seeds is not None:
+            own = int(self._seeds.spawn(1)[0].generate_state(1)[0])
+        observations, infos = self.env.reset(seed=own, options=options)
+        return _told(self._episode.start(observations, infos, self._state()))
+
+    def step(
+        self, action: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """One joint action: row indices [N]; those of agents that do not act are ignored."""
+        actions = self.team.decode(np.asarray(action), self._episode.acting)
+        told = self.env.step(actions)
+        step = self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
+        seen, info = _told(step)
+        return seen, float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
+
+    def close(self) -> None:
+        """Close the team's env."""
+        self.env.close()
+
+    def _state(self) -> Any:
+        return self.env.state() if self.team.has_state else None
+
+
+def team_space(team: Team) -> spaces.Dict:
+    """What `TeamEnv` shows of a team."""
+    spec = team.spec
+    n, a = spec.n_agents, spec.n_actions
+    return spaces.Dict(
+        {
+            "obs": _anything((n, spec.obs_dim), spec.obs_dtype),
+            "state": _anything((spec.state_dim,), spec.state_dtype),
+            "available": spaces.MultiBinary((n, a)),
+            "alive": spaces.MultiBinary(n),
+        }
+    )
+
+
+def _anything(shape: tuple[int, ...], dtype: np.dtype) -> spaces.Box:
+    if np.issubdtype(dtype, np.floating):
+        return spaces.Box(-np.inf, np.inf, shape, dtype)  # type: ignore[arg-type]
+    known = np.iinfo(dtype)
+    return spaces.Box(known.min, known.max, shape, dtype)  # type: ignore[arg-type]
+
+
+def parallel(env: Any) -> Any:
+    """The env as PettingZoo's parallel one: AEC envs are converted, turn by turn if they must."""
+    if not isinstance(env, AECEnv):
+        return env
+    together = env.metadata.get("is_parallelizable", False)
+    return aec_to_parallel(env) if together else turn_based_aec_to_parallel(env)
+
+
+def _told(step: Step) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    seen = {
+        "obs": step.obs[0],
+        "state": step.state[0],
+        "available": step.available[0].astype(np.int8),
+        "alive": step.alive[0].astype(np.int8),
+    }
+    info: dict[str, Any] = {"lost": True} if step.lost[0] else {}
+    if step.won is not None:
+        info["won"] = float(step.won[0])
+    return seen, info
