@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from failing_envs import Winning
 from scipy import stats
 from teams import Relay, Rooms
+from vector_envs import Lengths
 
 from vdtoolkit import QMIXAgents, VDNAgents
 from vdtoolkit.envs import matrix_game_v0, two_step_v0
@@ -114,6 +116,105 @@ def test_play_is_train_on_envs_that_are_there_already():
     train(one, Rooms, 20, 2, seed=3)
     play(other, stream(Rooms, 2, other.team), 20, seed=3)
     assert torch.equal(parameters(one), parameters(other))
+
+
+# -- when it learns -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("updates", "after"), [(1.0, "L"), (2.5, "LL"), (0.5, "")])
+def test_one_env_has_its_updates_before_the_next_episode_begins(updates, after):
+    agents, done = VDNAgents(two_step_v0.parallel_env(), **SMALL), []
+    envs = Noted(stream(two_step_v0.parallel_env, 1, agents.team), done)
+    noted(agents, done)
+    play(agents, envs, 4, updates_per_episode=updates)
+    second = {1.0: "L", 2.5: "LLL", 0.5: "L"}[updates]
+    assert "".join(done) == f"asrasr{after}asrasrasr{second}"
+
+
+def test_many_envs_spread_what_they_owe_over_the_following_steps():
+    """Three envs end together; one update follows at once, two while the next moves are made."""
+    agents, done = VDNAgents(two_step_v0.parallel_env(), **SMALL), []
+    envs = Noted(stream(two_step_v0.parallel_env, 3, agents.team), done)
+    noted(agents, done)
+    play(agents, envs, 12, updates_per_episode=1)
+    assert "".join(done) == "asrasrLasLrasLrasrLLL"
+
+
+def test_debts_do_not_grow_beyond_a_round_of_episodes():
+    agents, owed = VDNAgents(one_shot(), **SMALL), []
+    look = lambda report: owed.append(2 * agents.episodes - agents.updates)  # noqa: E731
+    train(agents, one_shot, 60, 5, updates_per_episode=2, monitor=look)
+    assert max(owed) == 2 * 4
+    assert owed[-1] == 0
+    assert agents.updates == 2 * agents.episodes == 120
+
+
+class Noted:
+    """A stream that notes its sends and receives."""
+
+    n_restarts = 0
+
+    def __init__(self, envs, done):
+        self.envs, self.done = envs, done
+        self.team, self.n_envs, self.reset = envs.team, envs.n_envs, envs.reset
+
+    def send(self, actions):
+        self.done.append("s")
+        self.envs.send(actions)
+
+    def receive(self):
+        self.done.append("r")
+        return self.envs.receive()
+
+
+def noted(agents, done):
+    for name, letter in (("act_steps", "a"), ("learn", "L")):
+        real = getattr(agents, name)
+        setattr(agents, name, lambda real=real, letter=letter: (done.append(letter), real())[1])
+
+
+def test_workers_change_nothing_but_the_speed():
+    def parameters(workers):
+        agents = QMIXAgents(Relay(), hidden_dim=8, batch_size=2)
+        train(agents, Relay, 60, 3, workers=workers, updates_per_episode=1.5)
+        assert agents.updates > 9
+        return torch.cat([p.flatten() for p in agents.online.parameters()])
+
+    alone, two = (parameters(workers) for workers in (0, 2))
+    assert torch.equal(alone, two)
+
+
+# -- the monitor ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_the_monitor_is_told_of_every_completed_episode(n_envs):
+    agents, reports = VDNAgents(Relay(), **SMALL), []
+    train(agents, Relay, 60, n_envs, seed=5, monitor=reports.append)
+    assert next(report.moves for report in reports if len(report.returns)) >= 3
+    assert reports[-1].moves == agents.moves >= 60
+    stored = agents.replay.batch(np.arange(agents.episodes))
+    lengths = np.concatenate([report.lengths for report in reports])
+    assert lengths.tolist() == stored.valid.sum(1).tolist()
+    returns = np.concatenate([report.returns for report in reports])
+    assert returns == pytest.approx((stored.reward * stored.valid).sum(1).numpy(), rel=1e-6)
+    assert np.isnan(np.concatenate([report.won for report in reports])).all()
+    assert reports[0].metrics == {} and reports[-1].metrics["loss"] > 0
+    assert {report.lost for report in reports} == {report.restarts for report in reports} == {0}
+
+
+def test_the_monitor_is_told_of_wins_and_of_what_was_lost():
+    reports = []
+    train(VDNAgents(Relay(), **SMALL), Winning, 60, 3, monitor=reports.append)
+    won = np.concatenate([report.won for report in reports])
+    lengths = np.concatenate([report.lengths for report in reports])
+    assert won.tolist() == (lengths > 4).tolist()
+    assert 0 < won.mean() < 1
+
+    reports.clear()
+    train(VDNAgents(Relay(), **SMALL), lambda: Relay(breaks=True), 30, 3, monitor=reports.append)
+    assert reports[-1].lost > 5
+    assert not any(len(report.returns) for report in reports)
 
 
 # -- the callback ---------------------------------------------------------------------------
@@ -243,6 +344,62 @@ def test_evaluation_of_a_broken_game_is_no_result():
     nothing = evaluate(agents, lambda: Relay(breaks=True), 2)
     assert (nothing.lost, len(nothing.returns)) == (2, 0)
     assert np.isnan([nothing.mean, *nothing.interval]).all()
+
+
+@pytest.mark.parametrize("make", [Relay, Rooms, Winning])
+def test_evaluation_does_not_depend_on_how_many_envs_play_it(make):
+    agents = VDNAgents(make(), hidden_dim=8, seed=2)
+    one, three, many = (evaluate(agents, make, 7, seed=5, n_envs=n) for n in (1, 3, 99))
+    assert one.returns.tolist() == three.returns.tolist() == many.returns.tolist()
+    assert one.lengths.tolist() == three.lengths.tolist() == many.lengths.tolist()
+    assert str(one.won) == str(three.won) == str(many.won)
+    assert len(one.returns) == 7
+
+
+def test_exactly_so_many_episodes_are_begun_and_each_env_is_closed():
+    begun, closed = [], []
+
+    class Counted(Relay):
+        def reset(self, seed=None, options=None):
+            begun.append(seed)
+            return super().reset(seed, options)
+
+        def close(self):
+            closed.append(self)
+
+    agents = VDNAgents(Relay(), **SMALL)
+    evaluate(agents, Counted, 7, seed=5, n_envs=3)
+    assert begun == np.random.SeedSequence(5).generate_state(7).tolist()
+    assert len(closed) == 3
+
+    class Broken(Counted):
+        def step(self, actions):
+            raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        evaluate(agents, Broken, 7, n_envs=2)
+    assert len(closed) == 5
+    with pytest.raises(ValueError, match="episodes=0: at least one is to be played"):
+        evaluate(agents, Relay, 0)
+
+
+def test_the_win_rate_is_of_the_episodes_that_tell():
+    agents = VDNAgents(Relay(), **SMALL)
+    evaluation = evaluate(agents, Winning, 9, n_envs=2)
+    assert evaluation.won.tolist() == (evaluation.lengths > 4).tolist()
+    assert evaluation.win_rate == evaluation.won.mean()
+    assert 0 < evaluation.win_rate < 1
+    assert evaluate(agents, Relay, 2).win_rate is None
+    mixed = Evaluation(np.ones(3), np.ones(3), won=np.array([1.0, np.nan, 0.0]))
+    assert mixed.win_rate == 0.5
+
+
+def test_an_env_born_batched_is_evaluated_by_the_episodes_that_begin_first():
+    """Three envs of 2, 3 and 5 moves, a move pays 1: five episodes, not the five shortest."""
+    agents = VDNAgents(Team.from_env(Relay()), **SMALL)
+    envs = Lengths(agents.team, [2, 3, 5])
+    assert evaluate(agents, lambda: envs, 5).returns.tolist() == [2, 3, 5, 2, 3]
+    assert envs.closed
 
 
 @pytest.mark.parametrize("reward", ["mean", "sum"])

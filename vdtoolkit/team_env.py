@@ -38,12 +38,7 @@ class TeamEnv(gymnasium.Env):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """A new episode of the team."""
         super().reset(seed=seed)
-        if seed is not None:
-            self._seeds = np.random.SeedSequence(seed)
-        own = None
-        if self._seeds is not None:
-            own = int(self._seeds.spawn(1)[0].generate_state(1)[0])
-        observations, infos = self.env.reset(seed=own, options=options)
+        observations, infos = self.env.reset(seed=self._next_seed(seed), options=options)
         return _told(self._episode.start(observations, infos, self._state()))
 
     def step(
@@ -59,6 +54,14 @@ class TeamEnv(gymnasium.Env):
     def close(self) -> None:
         """Close the team's env."""
         self.env.close()
+
+    def _next_seed(self, seed: int | None) -> int | None:
+        """The seed of the episode that begins; None where none was ever given."""
+        if seed is not None:
+            self._seeds = np.random.SeedSequence(seed)
+        if self._seeds is None:
+            return None
+        return int(self._seeds.spawn(1)[0].generate_state(1)[0])
 
     def _state(self) -> Any:
         return self.env.state() if self.team.has_state else None
