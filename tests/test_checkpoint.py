@@ -7,6 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from safetensors.torch import save_file
+from teams import Relay
 
 from vdtoolkit import ALGORITHMS, Team, load
 from vdtoolkit.checkpoint import (
@@ -73,6 +74,27 @@ def test_a_loaded_actor_plays_alike(tmp_path):
         assert chosen[0] == chosen[1]
 
 
+@pytest.mark.parametrize("bytes_of_state", [False, True])
+def test_a_team_whose_state_has_no_space_is_loaded_with_the_one_it_saw(tmp_path, bytes_of_state):
+    class Bare(Relay):
+        def state(self):
+            return super().state().astype(np.uint8) if bytes_of_state else super().state()
+
+    def make():
+        return Bare(state="bare")
+
+    agents = ALGORITHMS["qmix"](make(), **SMALL)
+    train(agents, make, 40, 2)
+    agents.save(tmp_path / "a")
+    again = load(tmp_path / "a")
+    assert again.team.spec == agents.team.spec
+    assert again.team.spec.state_dtype == (np.uint8 if bytes_of_state else np.float32)
+    other = ALGORITHMS["qmix"](make(), **SMALL)  # has not seen a state yet
+    other.load(tmp_path / "a")
+    for each in (again, other):
+        assert torch.equal(parameters(agents), parameters(each))
+
+
 def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
     agents = trained("vdn")
     agents.save(tmp_path / "a")
@@ -130,6 +152,8 @@ def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path):
         spaces.Discrete(4, start=-1),
         spaces.MultiDiscrete([2, 3]),
         spaces.MultiBinary(3),
+        spaces.Text(5, min_length=2, charset="zya"),
+        spaces.OneOf([spaces.Discrete(2), spaces.Text(3)]),
         spaces.Dict({"b": spaces.Discrete(2), "a": spaces.Tuple([spaces.MultiBinary([2, 2])])}),
     ],
 )

@@ -19,6 +19,7 @@ from vdtoolkit.networks import AgentNet, Utilities
 from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.step import Step, TeamSpec
 from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.vision import mixer_front
 
 Dicts = Mapping[str, Any]
 
@@ -32,10 +33,13 @@ class Networks(nn.Module):
 
     mixer: Any  # each algorithm's own nn.Module, with the forward that its q_tot knows
 
-    def __init__(self, agent: AgentNet, mixer: nn.Module) -> None:
+    def __init__(
+        self, agent: AgentNet, mixer: nn.Module, mixer_front: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.agent = agent
         self.mixer = mixer
+        self.mixer_front = mixer_front or nn.Identity()
 
 
 class Agents:
@@ -54,6 +58,8 @@ class Agents:
     claim: str = "exact"  # IGM: "exact" at any weights, "trained", "none"
     function_class: str = "unrestricted"  # of q_tot at one state, see igm.limits; or "unknown"
     q_tot_label: ClassVar[str] = "Q_tot"
+    reads_state: bool = True  # q_tot reads view.state
+    reads_obs: bool = False  # q_tot reads view.obs
 
     def __init__(
         self,
@@ -91,12 +97,16 @@ class Agents:
     # -- what an algorithm is made of -----------------------------------------------------
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
-        """The mixer for a team of these sizes."""
+        """The mixer for a team of these sizes: of what `see` gives, where states are images."""
         raise NotImplementedError
 
     def q_tot(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
         """Q_tot of joint actions: utilities.qs [..., N, A], actions [..., N] -> [...]."""
         raise NotImplementedError
+
+    def see(self, nets: Networks, view: View) -> View:
+        """The view as `q_tot` reads it: images as features, integers as floats."""
+        return nets.mixer_front(view)
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and what is worth knowing about it."""
@@ -253,7 +263,14 @@ class Agents:
                 agent_id=c.agent_id,
                 share_parameters=c.share_parameters,
             )
-            self.online = Networks(agent, self.build_mixer(spec)).to(self.device)
+            front, seen = mixer_front(
+                spec,
+                own_state=self.team.has_state,
+                width=c.hidden_dim,
+                reads_state=self.reads_state,
+                reads_obs=self.reads_obs,
+            )
+            self.online = Networks(agent, self.build_mixer(seen), front).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
         self.replay = EpisodeReplay(c.buffer_size, spec, self.team.has_state, c.buffer_bytes)

@@ -22,6 +22,7 @@ class IQLAgents(ValueAgents):
     label = "IQL"
     claim = "none"
     function_class = "independent"
+    reads_state = False
     q_tot_label = "sum of Q_i (implicit)"
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:

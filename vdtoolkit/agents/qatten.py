@@ -142,6 +142,11 @@ class QattenAgents(ValueAgents):
     Config = QattenConfig
     function_class = "additive"
 
+    @property
+    def reads_obs(self) -> bool:  # type: ignore[override]
+        """Whether keys are made of observations."""
+        return self.config.unit_features == "obs"
+
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The attention mixer, its keys as wide as one agent's unit features."""
         c = self.config
@@ -175,7 +180,7 @@ class QattenAgents(ValueAgents):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """TD loss + attention_reg * sum_h mean over moves and living agents of logit^2."""
         online = self.unroll(batch)
-        mixer, view = self.online.mixer, batch.view[:, :-1]
+        mixer, view = self.online.mixer, self.see(self.online, batch.view[:, :-1])
         alive, units = self.mixing_alive(view), self.units(view)
         qs = self.agent_qs(before(online), batch.actions, view)
         attention, logits = mixer.attention(qs, view.state, units, alive)  # once for both terms

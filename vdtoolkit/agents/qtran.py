@@ -174,6 +174,11 @@ class QTRANBaseAgents(ValueAgents):
     function_class = "unrestricted"
     q_tot_label = "Q_jt"
 
+    @property
+    def reads_state(self) -> bool:  # type: ignore[override]
+        """Whether Q_jt or V_jt is one of the state."""
+        return self.config.joint_state or self.config.value_of != "agents"
+
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """Q_jt and V_jt."""
         c = self.config
@@ -201,7 +206,7 @@ class QTRANBaseAgents(ValueAgents):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """L_td + lambda_opt L_opt + lambda_nopt L_nopt (eqs. 8 to 11 of the paper)."""
         online = self.unroll(batch)
-        here, now = before(online), batch.view[:, :-1]
+        here, now = before(online), self.see(self.online, batch.view[:, :-1])
         q_jt = self.q_tot(self.online, here, batch.actions, now)
         targets = self.targets(batch, self.bootstrap(batch, online, self.q_tot, q_jt))
         l_td = masked_mean((q_jt - targets).square(), batch.valid)
@@ -291,7 +296,7 @@ class QTRANAltAgents(QTRANBaseAgents):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """L_td + lambda_opt L_opt + lambda_nopt L_nopt-min (eqs. 8, 9, 12), over living agents."""
         online = self.unroll(batch)
-        here, now = before(online), batch.view[:, :-1]
+        here, now = before(online), self.see(self.online, batch.view[:, :-1])
         alive = self.mixing_alive(now)
         learns = batch.valid.unsqueeze(-1) & alive  # [B, T, N]
         table = self.counterfactual(self.online, here, batch.actions, now)  # [B, T, N, A]

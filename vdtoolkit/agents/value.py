@@ -26,7 +26,8 @@ class ValueAgents(Agents):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over valid moves of (Q_tot(taken) - target)^2."""
         online = self.unroll(batch)
-        q_tot = self.q_tot(self.online, before(online), batch.actions, batch.view[:, :-1])
+        now = self.see(self.online, batch.view[:, :-1])
+        q_tot = self.q_tot(self.online, before(online), batch.actions, now)
         return self.td_loss(batch, online, q_tot)
 
     def td_loss(
@@ -61,7 +62,7 @@ class ValueAgents(Agents):
         picker = online if self.config.double_q else target
         actions = greedy(picker.qs, batch.view.available)[:, 1:]
         after = Utilities(target.qs[:, 1:], target.hidden[:, 1:])
-        return value(self.target, after, actions, batch.view[:, 1:])
+        return value(self.target, after, actions, self.see(self.target, batch.view[:, 1:]))
 
     def targets(self, batch: EpisodeBatch, bootstrap: Tensor, **which: Any) -> Tensor:
         """TD(lambda) targets, detached; bootstrap [B, T, ...]; `which` replaces batch's masks."""

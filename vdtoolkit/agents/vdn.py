@@ -25,6 +25,7 @@ class VDNAgents(ValueAgents):
     name = "vdn"
     label = "VDN"
     function_class = "additive"
+    reads_state = False
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The sum."""

@@ -103,12 +103,13 @@ class Belief:
         unrolled = nets.agent.unroll(obs, torch.as_tensor(actions, device=device))
         last = steps[-1]
         self.utilities = Utilities(unrolled.qs[0, -1], unrolled.hidden[0, -1])  # [N, A], [N, H]
-        self.view = View(
+        view = View(
             torch.as_tensor(last.obs[0], device=device),
             torch.as_tensor(last.state[0], device=device),
             torch.as_tensor(last.available[0], device=device),
             torch.as_tensor(last.alive[0], device=device),
         )
+        self.view = agents.see(nets, view)
         self.available = last.available[0]  # [N, A]
         self.count = int(np.prod(self.available.sum(1), dtype=float))
         qs = self.utilities.qs.cpu().numpy().astype(float)
