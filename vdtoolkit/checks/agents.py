@@ -87,7 +87,7 @@ def agents_in_order(subject: Subject) -> Findings:
     """Another order."""
     place = {agent: i for i, agent in enumerate(subject.env.possible_agents)}
     for moment in subject.moments:
-        rows = [place.get(agent, -1) for agent in moment.after]
+        rows = [place[agent] for agent in dict.fromkeys(moment.after) if agent in place]
         if rows != sorted(rows):
             yield f"env.agents is {list(moment.after)} at move {moment.move}"
             return

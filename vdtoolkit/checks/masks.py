@@ -186,7 +186,8 @@ def mask_enforced(subject: Subject) -> Findings:
     if any(len(one.moments) < moment.move + 2 for one in tried):
         return  # it is refused, or the env broke, which others tell
     forbidden, *offers = [one.moments[moment.move + 1] for one in tried]
-    told = set(forbidden.infos.get(agent, {})) - {k for o in offers for k in o.infos.get(agent, {})}
+    said = {key for o in offers for key in o.infos.get(agent) or {}}
+    told = set(forbidden.infos.get(agent) or {}) - said
     punished = all(_reward(forbidden, agent) < _reward(o, agent) for o in offers)
     if told or punished or any(_outcome(forbidden) == _outcome(o) for o in offers):
         return
