@@ -80,7 +80,7 @@ def test_spaces_are_those_of_the_team():
     N, A, O, S = 3, 5, 4, 7
     shapes = {name: space.shape for name, space in env.observation_space.items()}
     assert shapes == {"obs": (N, O), "state": (S,), "available": (N, A), "alive": (N,)}
-    assert env.action_space.nvec.tolist() == [A] * N
+    assert env.action_space.nvec.tolist() == [3, A, 2]  # each agent what it has
     seen, info = env.reset(seed=0)
     assert env.observation_space.contains(seen)
     assert info == {}

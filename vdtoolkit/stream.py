@@ -198,7 +198,7 @@ def _refuse_other_vectors(envs: VectorEnv, team: Team) -> None:
         has = seen.spaces.get(key)
         if has is None or has.shape != space.shape:
             raise ValueError(f"{name}: observation {key!r} is {has}, the team's is {space}")
-    actions = spaces.MultiDiscrete(np.full(team.spec.n_agents, team.spec.n_actions))
+    actions = spaces.MultiDiscrete(team.n_actions)
     if getattr(envs.single_action_space, "shape", None) != actions.shape:
         raise ValueError(
             f"{name}: action space is {envs.single_action_space}, the team's is {actions}"

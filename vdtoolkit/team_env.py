@@ -27,9 +27,8 @@ class TeamEnv(gymnasium.Env):
         if self.team.state_dim is None:
             observations, infos = env.reset()
             TeamEpisode(self.team).start(observations, infos, env.state())
-        spec = self.team.spec
         self.observation_space = team_space(self.team)
-        self.action_space = spaces.MultiDiscrete(np.full(spec.n_agents, spec.n_actions))
+        self.action_space = spaces.MultiDiscrete(self.team.n_actions)
         self._episode = TeamEpisode(self.team)
         self._seeds: np.random.SeedSequence | None = None
 
