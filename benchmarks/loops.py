@@ -40,13 +40,19 @@ class Clock:
 
 
 def mpe2_loop(
-    moves: int, n_envs: int, *, N: int = 3, T: int = 25, updates: float = EQUAL, **how: Any
+    moves: int,
+    n_envs: int,
+    *,
+    N: int = 3,
+    T: int = 25,
+    updates: float = EQUAL,
+    warm: int = 1000,
+    **how: Any,
 ) -> float:
-    """Seconds a move of `train` on mpe2, when 1,000 moves have been made; how: `workers`."""
+    """Seconds a move of `train` on mpe2, once `warm` moves have been made; how: `workers`."""
     from mpe2 import simple_spread_v3
 
     make = partial(simple_spread_v3.parallel_env, N=N, local_ratio=0.0, max_cycles=T)
-    warm = 40 * T
     agents, clock = QMIXAgents(spread_team(N), seed=0), Clock(warm)
     options = {"updates_per_episode": updates, "callback": clock, "every": T, **how}
     train(agents, make, warm + moves, n_envs, **options)
@@ -54,10 +60,16 @@ def mpe2_loop(
 
 
 def twin_loop(
-    moves: int, n_envs: int = 8, *, N: int = 3, T: int = 25, updates: float = EQUAL
+    moves: int,
+    n_envs: int = 8,
+    *,
+    N: int = 3,
+    T: int = 25,
+    updates: float = EQUAL,
+    warm: int = 1000,
 ) -> float:
     """The same on the NumPy twin."""
-    team, warm = spread_team(N), 40 * T
+    team = spread_team(N)
     agents, clock = QMIXAgents(team, seed=0), Clock(warm)
     envs = VectorStream(SpreadVectorEnv(n_envs, N, 0.0, T), team)
     play(agents, envs, warm + moves, updates_per_episode=updates, callback=clock, every=T)
@@ -107,7 +119,7 @@ def scaling(seconds: float, n_threads: Sequence[int]) -> list[Row]:
     """Env steps a second on the twin over agents, length and environments; equal work."""
     sizes = [(3, 25, 8), (5, 25, 8), (10, 25, 8), (3, 50, 8), (3, 100, 8), (3, 25, 1), (3, 25, 32)]
     runs = {
-        (n, *size): partial(twin_loop, N=size[0], T=size[1], n_envs=size[2])
+        (n, *size): partial(twin_loop, N=size[0], T=size[1], n_envs=size[2], warm=40 * size[1])
         for n in n_threads
         for size in sizes
     }
