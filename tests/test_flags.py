@@ -6,7 +6,7 @@ import pytest
 from teams import says
 
 from vdtoolkit.agents.qmix import QMIXConfig
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked, usable_cores
+from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,3 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
     assert prepare(tmp_path / "a" / "b").is_dir()
     with pytest.raises(ValueError, match=r"cannot write to .*give another folder with --out"):
         prepare(tmp_path / "file" / "x")
-
-
-def test_there_is_a_core():
-    assert usable_cores() >= 1

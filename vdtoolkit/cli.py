@@ -1,4 +1,4 @@
-"""The command line: `vdtoolkit igm`."""
+"""The command line: `vdtoolkit COMMAND`."""
 
 from __future__ import annotations
 
@@ -39,8 +39,29 @@ def _igm(arguments: list[str]) -> int:
     return igm_main(arguments)
 
 
+def _train(arguments: list[str]) -> int:
+    from vdtoolkit.commands.train import main as train_main
+
+    return train_main(arguments)
+
+
+def _check_env(arguments: list[str]) -> int:
+    from vdtoolkit.commands.check_env import main as check_main
+
+    return check_main(arguments)
+
+
+def _evaluate(arguments: list[str]) -> int:
+    from vdtoolkit.commands.evaluate import main as evaluate_main
+
+    return evaluate_main(arguments)
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
+    "train": (_train, "train a team on any PettingZoo environment, beside a random one"),
+    "evaluate": (_evaluate, "play a saved team greedily: mean return, interval, win rate"),
+    "check-env": (_check_env, "tell what is wrong with a PettingZoo environment"),
 }
 
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import difflib
 import io
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -36,9 +35,13 @@ def unboxed(said: str) -> str:
     return " ".join("".join(" " if c in "╭╮╰╯│─" else c for c in said).split())
 
 
-@cache
 def unchecked(config: Any) -> Any:
     """A config class without its checks: they speak for themselves where the config is made."""
+    return _unchecked(config)
+
+
+@cache
+def _unchecked(config: Any) -> Any:
     made: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
     return dataclasses.dataclass(frozen=True)(made)
 
@@ -59,13 +62,6 @@ def at_least(least: int, options: Any, *names: str) -> None:
         if value < least:
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} {value}: it must be at least {least}")
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def prepare(out: Path) -> Path:

@@ -126,6 +126,11 @@ class WorkerStream:
                     worker.failures = 0
         return step
 
+    @property
+    def n_workers(self) -> int:
+        """Processes at work."""
+        return len(self._workers)
+
     def step(self, actions: np.ndarray) -> Step:
         """The next moment of every episode: `send`, then `receive`."""
         self.send(actions)

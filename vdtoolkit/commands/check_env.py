@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -65,19 +66,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _maker(options: Any) -> EnvMaker:
-    """What makes the env; ValueError where a name or an argument is wrong."""
+    """What makes the env; ValueError where a name or an argument is wrong, or it cannot."""
     if not options.env:
         raise ValueError("name an environment, for example mpe2.simple_spread_v3; --list lists")
     at_least(1, options, "episodes")
     at_least(0, options, "seed")
     from_here()
     maker = EnvMaker.parse(options.env, options.env_arg, options.wrap)
-    try:
-        maker().close()
-    except ValueError:
-        raise
-    except Exception:  # an env that breaks while it is made is what we are here for
-        return maker
+    env = maker()
+    with suppress(Exception):  # the check `closes` tells of it
+        env.close()
     return maker
 
 

@@ -20,10 +20,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked, usable_cores
+from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
 from vdtoolkit.igm.lab import lab_config, run_lab
 from vdtoolkit.igm.results import LabResult
+from vdtoolkit.workers import usable_cores
 
 PROGRAM = "vdtoolkit igm"
 DEFAULT = "nonmonotonic"

@@ -1,0 +1,1 @@
+"""The commands: `vdtoolkit train`, `evaluate`, `check-env`."""

@@ -1,0 +1,41 @@
+"""Kinds of flags that the commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    import torch
+
+Words = tyro.conf.UseAppendAction[tuple[str, ...]]  # a flag that may be given again
+Number = int | Literal["auto"]
+
+
+def several(options: Any, *names: str) -> tuple[str, ...]:
+    """Those of the names that were given as numbers, not as 'auto'."""
+    return tuple(name for name in names if getattr(options, name) != "auto")
+
+
+def from_here() -> None:
+    """Let modules of the present folder be found, as `python -m` does; after all others."""
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def device_of(name: str) -> torch.device:
+    """The device by name; auto is cuda where there is one."""
+    import torch  # a second that other commands need not pay
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"--device {name}: {said}; cpu and auto always work") from None
+    return device

@@ -1,0 +1,136 @@
+"""`vdtoolkit evaluate`: a saved team plays greedily."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from rich.console import Console
+
+from vdtoolkit.checkpoint import load
+from vdtoolkit.cli import refuse
+from vdtoolkit.commands.entry import Words, device_of, from_here
+from vdtoolkit.commands.run import SIDE_BY_SIDE
+from vdtoolkit.commands.show import number
+from vdtoolkit.flags import at_least, parse
+from vdtoolkit.making import EnvMaker
+from vdtoolkit.runs import Score
+from vdtoolkit.team import Team
+from vdtoolkit.training import evaluate
+
+PROGRAM = "vdtoolkit evaluate"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Play a saved team greedily: mean return, 95 % interval, win rate."""
+
+    path: tyro.conf.Positional[Path]
+    """What `vdtoolkit train` or agents.save wrote: the file, or the folder it is in."""
+    env: str | None = None
+    """The environment, as for `vdtoolkit train`; by default the one in result.json beside the
+    team."""
+    env_arg: Words = ()
+    """An argument of the environment, NAME=VALUE; again for each."""
+    wrap: Words = ()
+    """A wrapper as a call without the env; again for each."""
+    episodes: int = 100
+    """Episodes to play."""
+    seed: int = 0
+    """Of the episodes."""
+    device: str = "cpu"
+    """cpu, cuda, ..., or auto."""
+    json: bool = False
+    """Print JSON."""
+
+
+def main(arguments: list[str]) -> int:
+    """The command."""
+    try:
+        options = parse(Options, arguments, PROGRAM)
+        if options is None:
+            return 0
+        at_least(1, options, "episodes")
+        at_least(0, options, "seed")
+        torch.set_num_threads(1)
+        from_here()
+        path = options.path / "team.safetensors" if options.path.is_dir() else options.path
+        agents = load(path, device=device_of(options.device))
+        maker = maker_of(options, path)
+        check_fit(agents.team, maker, path)
+        told = evaluate(agents, maker, options.episodes, seed=options.seed, n_envs=SIDE_BY_SIDE)
+    except ValueError as error:
+        return refuse(PROGRAM, str(error))
+    score = Score.from_evaluation(told, agents.moves)
+    if options.json:
+        head = {"team": str(path), "algorithm": agents.name, "env": dataclasses.asdict(maker)}
+        print(json.dumps({**head, "seed": options.seed, **score.to_json()}, allow_nan=False))
+    else:
+        show(f"{agents.label} on {maker.name}", score)
+    return 0
+
+
+def show(title: str, score: Score) -> None:
+    """The score in a few lines."""
+    rows = {
+        "return": f"{number(score.mean)}",
+        "95 % interval": f"[{number(score.low)}, {number(score.high)}]",
+        "win rate": "not reported" if score.win_rate is None else f"{score.win_rate:.1%}",
+        "episodes": f"{score.n}, of {score.length:.1f} moves",
+        "trained for": f"{score.moves:,} moves",
+    }
+    if score.lost:
+        rows["lost"] = f"{score.lost} episodes whose environment broke are left out"
+    console = Console(highlight=False)
+    console.print(title, style="bold")
+    for name, value in rows.items():
+        console.print(f"  {name:<14} {value}")
+
+
+def maker_of(options: Any, path: Path) -> EnvMaker:
+    """The environment asked for, else the one that the team was trained on."""
+    if options.env is not None:
+        return EnvMaker.parse(options.env, options.env_arg, options.wrap)
+    if options.env_arg or options.wrap:
+        raise ValueError("--env-arg and --wrap go with --env: name the environment too")
+    beside = path.parent / "result.json"
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8"))["env"]
+        return EnvMaker(told["env"], told["arguments"], tuple(told["wrappers"]))
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no {beside} to tell which environment {path.name} was trained on: give --env"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{beside} does not tell the environment: give --env") from None
+
+
+def check_fit(team: Team, maker: EnvMaker, path: Path) -> None:
+    """Refuse an env whose agents or spaces are not the team's."""
+    env = maker()
+    try:
+        here = Team.from_env(env)
+    except TypeError as error:
+        raise ValueError(f"{maker.env}: {error}") from None
+    finally:
+        env.close()
+    if set(here.agents) != set(team.agents):
+        raise ValueError(
+            f"{path} was trained for {', '.join(team.agents)}; {maker.env} has "
+            f"{', '.join(here.agents)}: the agents must be the same"
+        )
+    for agent in team.agents:
+        for what, ours, theirs in (
+            ("observes", team.observation_spaces[agent], here.observation_spaces[agent]),
+            ("acts in", team.action_spaces[agent], here.action_spaces[agent]),
+        ):
+            if ours != theirs:
+                raise ValueError(
+                    f"{path} does not fit {maker.env}: agent {agent!r} {what} {theirs}, "
+                    f"the team was trained for {ours}"
+                )
