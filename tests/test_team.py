@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import supersuit
 from gymnasium.envs.classic_control import CartPoleEnv
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Tuple
 from pettingzoo import ParallelEnv
 from pettingzoo.test import parallel_api_test
 from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
-from pettingzoo.utils.wrappers import BaseParallelWrapper
+from pettingzoo.utils.wrappers import BaseParallelWrapper, OrderEnforcingWrapper
 from teams import NoState, Relay, plain_team, says, told
 
 from vdtoolkit.envs import matrix_game_v0
@@ -66,6 +67,63 @@ def test_wrapped_and_converted_envs_are_taken():
     assert bare.has_state
     assert bare.state_dim is None
     assert not Team.from_env(BaseParallelWrapper(NoState())).has_state
+
+
+class Unready(Relay):
+    """Its state cannot be had before reset()."""
+
+    def state(self):
+        return np.array([self.clock, 1, 2])
+
+
+class Unwritten(Relay):
+    """Its state() is there to be written by subclasses."""
+
+    def state(self):
+        raise NotImplementedError
+
+
+class Added(BaseParallelWrapper):
+    """A user's wrapper that gives a state to an env that has none."""
+
+    def state(self):
+        return np.zeros(3)
+
+
+WRAPPED = {
+    "bare": lambda env: env,
+    "wrapped": BaseParallelWrapper,
+    "to AEC and back": lambda env: aec_to_parallel(parallel_to_aec(env)),
+    "ordered": lambda env: aec_to_parallel(OrderEnforcingWrapper(parallel_to_aec(env))),
+    "SuperSuit": lambda env: supersuit.agent_indicator_v0(
+        supersuit.pad_observations_v0(supersuit.pad_action_space_v0(env))
+    ),
+}
+
+
+class Alike(Relay):
+    """Vectors alone, as SuperSuit pads them."""
+
+    def observation_space(self, agent):
+        return Box(-1, 9, (3 + (agent == "bob"),), np.float32)
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_state_is_found_through_wrappers_and_only_where_it_is(how):
+    def has(kind, **kwargs):
+        env = type(kind.__name__, (kind, Alike) if kind is not Alike else (Alike,), {})(**kwargs)
+        return Team.from_env(WRAPPED[how](env)).has_state
+
+    assert has(Alike)
+    assert has(Unready, state="bare")
+    assert not has(Unwritten, state="bare")
+    assert not has(Unwritten)
+    assert not has(NoState)
+
+
+def test_a_state_that_a_wrapper_adds_is_found():
+    assert Team.from_env(Added(NoState())).has_state
+    assert Team.from_env(BaseParallelWrapper(Added(NoState()))).has_state
 
 
 def test_an_env_need_not_inherit_from_parallel_env():
@@ -389,6 +447,54 @@ def test_a_mask_of_another_size_is_refused():
         team.encode_available({"bob": None}, {"bob": {"action_mask": [1, 1, 1]}})
     with says(ValueError, "agent 'ann': action_mask has shape (5,), its 3 actions need (3,)"):
         team.encode_available({"ann": None}, {"ann": {"action_mask": np.ones(5)}})
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"), [([1, 0, 2], "2"), ([0.5, 0, 1], "0.5"), ([1, 0, -1], "-1")]
+)
+def test_a_mask_of_other_values_than_0_and_1_is_refused(mask, said):
+    at = next(k for k, value in enumerate(mask) if value not in (0, 1))
+    with says(
+        ValueError, f"agent 'a': action_mask is {said} at action {at}: it is made of 0 and 1"
+    ):
+        plain_team(n_actions=3).encode_available({"a": 0}, {"a": {"action_mask": mask}})
+
+
+def test_a_number_that_is_not_finite_is_named_by_its_key():
+    space = Dict({"action_mask": MultiBinary(2), "wind": Box(-9, 9, (2, 2)), "sun": Discrete(2)})
+    team = Team({"a": space}, {"a": Discrete(2)})
+    seen = {"action_mask": np.ones(2), "wind": np.array([[0, 1], [np.nan, 3]]), "sun": 1}
+    with says(ValueError, "agent 'a': observation['wind'][1, 0] is not finite: nan"):
+        team.encode_obs({"a": seen})
+    with says(
+        ValueError,
+        "agent 'a': observation is a ndarray, its space has the keys ['action_mask', 'sun', "
+        "'wind']",
+    ):
+        team.encode_obs({"a": np.zeros(6)})
+
+
+def test_an_only_part_beside_the_mask_is_named_by_its_key():
+    team = Team.from_env(Relay(masks="observations"))
+    box = "Box(-1.0, 9.0, (2, 2), float64)"
+    with says(
+        ValueError,
+        f"agent 'bob': observation['observation'] has shape (4,), its space {box} has (2, 2)",
+    ):
+        team.encode_obs({"bob": {"action_mask": np.ones(5), "observation": np.zeros(4)}})
+
+
+def test_spaces_of_no_fixed_size_are_refused_by_the_agents_name():
+    with pytest.raises(ValueError, match=r"^agent 'b': observation has space Sequence"):
+        Team({"a": Discrete(2), "b": Sequence(Discrete(2))}, told("ab", Discrete(2)))
+    with pytest.raises(ValueError, match=r"^state\(\) has space Sequence"):
+        Team({"a": Discrete(2)}, {"a": Discrete(2)}, Sequence(Discrete(2)))
+
+
+@pytest.mark.parametrize("space", [MultiBinary(2), MultiDiscrete([2, 2]), Tuple([Discrete(2)])])
+def test_joint_action_spaces_of_one_agent_are_refused(space):
+    with pytest.raises(ValueError, match=r"^agent 'a' has action space .*needs Discrete actions"):
+        Team({"a": Discrete(2)}, {"a": space})
 
 
 def test_a_forgotten_state_is_an_error():

@@ -137,6 +137,17 @@ def test_late_comers_are_alive_from_the_moment_they_are_observed():
     assert episode.acting == ["a", "b", "d"]
 
 
+def test_an_agent_that_is_there_only_in_the_middle_acts_only_then():
+    episode, acting = started("ab"), []
+    for names, ends in (("ab", {}), ("abc", {}), ("abc", {}), ("abc", {"cut": "c"}), ("ab", {})):
+        step = advance(episode, names, **ends)
+        acting.append("".join(episode.acting))
+        assert the(step.alive) == [True, True, "c" in acting[-1], False]
+        assert not the(step.last)
+    assert acting == ["ab", "abc", "abc", "ab", "ab"]
+    assert the(advance(episode, "ab", out="ab").terminated)
+
+
 def test_infos_tell_of_the_dead_who_stay_listed_and_act():
     episode = TeamEpisode(plain_team())
     dead = {"c": {"alive": False, "action_mask": [1, 0, 0, 0, 0]}}
@@ -189,9 +200,10 @@ def test_the_sum_of_rewards_is_the_other_way():
     assert the(advance(started(reward="sum"), "abcd", rewards=unlike).reward) == 12
 
 
-def test_nobody_rewarded_is_a_reward_of_0():
-    assert the(advance(started(), "abcd", rewards={}).reward) == 0
-    assert the(advance(started(reward="sum"), "abcd", rewards={}).reward) == 0
+def test_a_late_comers_reward_may_be_missing():
+    rewards = {"a": 1.0, "b": 3.0}
+    assert the(advance(started("ab"), "abc", rewards=rewards).reward) == 2
+    assert the(advance(started("ab", reward="sum"), "abc", rewards=rewards).reward) == 4
 
 
 # -- the end --------------------------------------------------------------------------------
@@ -391,6 +403,59 @@ def test_an_agent_that_is_to_act_needs_an_available_action():
 def test_a_reward_that_is_not_finite_is_refused(bad, reward):
     with says(ValueError, f"agent 'd': reward is not finite: {bad}"):
         advance(started(reward=reward), "abcd", rewards={"a": 0.0, "d": bad})
+
+
+ALL = dict(zip("orlt", ("abcd",) * 4, strict=True))  # of whom step() tells in which dict
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ({"r": "abd"}, "'c': step() gave no reward of it at move 1, although it acted"),
+        ({"l": "bcd"}, "'a': step() gave no termination of it at move 1, although it acted"),
+        ({"t": "abc"}, "'d': step() gave no truncation of it at move 1, although it acted"),
+        (
+            {"r": "ac", "t": "b"},
+            "'a': step() gave no truncation of it at move 1, although it acted",
+        ),
+        (
+            {"o": "acd"},
+            "'b': step() gave no observation of it at move 1, although it is neither terminated "
+            "nor truncated",
+        ),
+    ],
+)
+def test_dicts_that_do_not_match_are_refused(told, text):
+    names = {**ALL, **told}
+    with says(ValueError, f"agent {text}"):
+        started().advance(
+            seen(names["o"]),
+            dict.fromkeys(names["r"], 0.0),
+            dict.fromkeys(names["l"], False),
+            dict.fromkeys(names["t"], False),
+            None,
+            None,
+        )
+
+
+def test_a_late_comer_needs_its_ends_and_a_stranger_is_no_late_comer():
+    ends = dict.fromkeys("ab", False)
+    with says(
+        ValueError,
+        "agent 'c': step() gave no termination of it at move 1, although it is observed",
+    ):
+        started("ab").advance(seen("abc"), told("ab", 0.0), ends, ends, None, None)
+    for place in range(3):
+        parts = [seen("ab"), ends, dict(ends)]
+        parts[place] = {**parts[place], "eve": parts[place]["a"]}
+        with says(ValueError, "unknown agent 'eve': the team is a, b, c, d"):
+            started("ab").advance(parts[0], told("ab", 0.0), *parts[1:], None, None)
+
+
+def test_a_broken_environments_dicts_need_not_match():
+    lost = {"a": {"lost_game": True}}
+    step = started("ab").advance(seen("a"), {}, told("ab", True), {}, lost, None)
+    assert the(step.lost)
 
 
 def test_a_reward_of_a_stranger_is_refused():

@@ -18,6 +18,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from vdtoolkit.flat import Flat, refuse_infinity, seen_space
 from vdtoolkit.step import FLOAT, Step, TeamSpec
 
+WRAPPERS = ("pettingzoo.utils.", "supersuit.")  # their state() is that of the env inside
 Dicts = Mapping[str, Any]
 
 WON = ("battle_won", "won", "is_success")  # keys of infos by which environments report a win
@@ -213,6 +214,11 @@ class Team:
                     f"agent {agent!r}: action_mask has shape {mask.shape}, "
                     f"its {self.n_actions[i]} actions need ({self.n_actions[i]},)"
                 )
+            if mask.dtype != bool and (bad := np.flatnonzero((mask != 0) & (mask != 1))).size:
+                raise ValueError(
+                    f"agent {agent!r}: action_mask is {mask[bad[0]]} at action {bad[0]}: "
+                    "it is made of 0 and 1"
+                )
             available[i] = False
             available[i, : mask.size] = mask.astype(bool)
         return available
@@ -249,7 +255,8 @@ class TeamEpisode:
 
     Alive is who is observed and has not terminated, and what `infos[a]["alive"]` says where an
     env gives it.  The last step of a team counts the truncated as alive: their observation is
-    what the learner bootstraps from.
+    what the learner bootstraps from.  Who is both terminated and truncated then counts as
+    truncated: environments that say both mostly mean their time limit.
     """
 
     def __init__(self, team: Team) -> None:
@@ -281,6 +288,8 @@ class TeamEpisode:
         self.moves += 1
         reward = self.team.team_reward(rewards, self.acting)
         self._refuse_revival(observations, terminations, truncations)
+        if observations and not is_lost(infos):
+            self._refuse_gaps(observations, rewards, terminations, truncations)
 
         over = {a for a in terminations if terminations[a]} | {
             a for a in truncations if truncations[a]
@@ -358,6 +367,29 @@ class TeamEpisode:
                 )
 
 
+    def _refuse_gaps(
+        self, observations: Dicts, rewards: Dicts, terminations: Dicts, truncations: Dicts
+    ) -> None:
+        """An agent that step() tells of is told of in all its dicts."""
+        parts = {"reward": rewards, "termination": terminations, "truncation": truncations}
+        if all(part.keys() == observations.keys() for part in parts.values()):
+            return
+        told = set(observations).union(*parts.values())
+        for agent in sorted(told, key=self.team.index):
+            acted, seen = agent in self.acting, agent in observations
+            for name, part in parts.items():
+                if agent not in part and (acted or (seen and name != "reward")):
+                    raise ValueError(
+                        f"agent {agent!r}: step() gave no {name} of it at move {self.moves}, "
+                        f"although it {'acted' if acted else 'is observed'}"
+                    )
+            if acted and not seen and not terminations[agent] and not truncations[agent]:
+                raise ValueError(
+                    f"agent {agent!r}: step() gave no observation of it at move {self.moves}, "
+                    "although it is neither terminated nor truncated"
+                )
+
+
 def is_lost(infos: Dicts | None) -> bool:
     """Whether anybody, living or not, is told that the environment broke."""
     told = (infos or {}).values()
@@ -397,11 +429,25 @@ def _check_parallel(env: Any) -> None:
 
 
 def _has_state(env: Any) -> bool:
-    """Whether the env overrides PettingZoo's `state()`; wrappers are looked through."""
-    if getattr(env, "state_space", None) is not None:
+    """Whether the env has a `state()` of its own; wrappers are looked through.
+
+    One that raises NotImplementedError is none.
+    """
+    state = getattr(type(env), "state", None)
+    if state in (ParallelEnv.state, AECEnv.state):
+        return False
+    if getattr(state, "__module__", "").startswith(WRAPPERS):
+        inner = [vars(env)[name] for name in ("env", "aec_env") if name in vars(env)]
+        return bool(inner) and _has_state(inner[0])
+    if state is None:
+        return getattr(env, "state_space", None) is not None
+    try:
+        env.state()
+    except NotImplementedError:
+        return False
+    except Exception:  # before reset() a state may fail in any way
         return True
-    state = getattr(type(_unwrapped(env)), "state", None)
-    return state not in (None, ParallelEnv.state, AECEnv.state)
+    return True
 
 
 def _unwrapped(env: Any) -> Any:
