@@ -60,6 +60,10 @@ W3 = Work("W3", 32, 60, 10, 120, 250, 16)
 class Noise:
     """A stream of E episodes of T moves in which nothing depends on anything."""
 
+    n_restarts = 0
+
+    n_restarts = 0
+
     def __init__(self, work: Work, n_envs: int) -> None:
         self.work, self.n_envs, self.team = work, n_envs, work.team()
         self._rng = np.random.default_rng(0)
@@ -69,9 +73,15 @@ class Noise:
         self._t = 0
         return self._moment()
 
-    def step(self, actions: np.ndarray) -> Step:
+    def send(self, actions: np.ndarray) -> None:
         self._t = (self._t + 1) % (self.work.T + 1)
+
+    def receive(self) -> Step:
         return self._moment()
+
+    def step(self, actions: np.ndarray) -> Step:
+        self.send(actions)
+        return self.receive()
 
     def close(self) -> None:
         pass

@@ -1,14 +1,19 @@
 """Many environments at once: Gymnasium's own vector envs over a team, as a stream of Steps."""
 
+import time
 from functools import partial
 from itertools import pairwise
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
-from teams import NoState, Relay, Rooms
+from teams import NoState, Relay, Rooms, says
+from vector_envs import Lengths
 
 from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.finite import FiniteStream
@@ -89,6 +94,50 @@ def test_spaces_are_those_of_the_team():
 def test_an_env_whose_state_has_no_space_shows_its_size():
     assert team_env(state="bare").observation_space["state"].shape == (7,)
     assert TeamEnv(NoState()).observation_space["state"].shape == (12,)
+
+
+def test_bytes_stay_bytes_from_the_env_to_the_step():
+    class Pictures(ParallelEnv):
+        metadata = {"name": "pictures_v0"}  # noqa: RUF012
+        possible_agents = ("a", "b")
+        render_mode = None
+        state_space = Box(0, 255, (3, 4), np.uint8)
+
+        def observation_space(self, agent):
+            return Box(0, 255, (4, 5, 3), np.uint8)
+
+        def action_space(self, agent):
+            return Discrete(2)
+
+        def reset(self, seed=None, options=None):
+            self.agents = list(self.possible_agents)
+            self.rng = np.random.default_rng(seed)
+            return self.seen(), {a: {} for a in self.agents}
+
+        def step(self, actions):
+            told = ({a: value for a in self.agents} for value in (1.0, False, False, {}))
+            return (self.seen(), *told)
+
+        def seen(self):
+            return {a: self.rng.integers(0, 256, (4, 5, 3), np.uint8) for a in self.agents}
+
+        def state(self):
+            return np.full((3, 4), 255, np.uint8)
+
+    env = TeamEnv(Pictures())
+    seen, _ = env.reset(seed=1)
+    assert env.observation_space.contains(seen)
+    assert seen["obs"].dtype == seen["state"].dtype == np.uint8
+    alone, async_ = (
+        run(VectorStream(kind([lambda: TeamEnv(Pictures())] * 2), env.team), moves=3)
+        for kind in (SyncVectorEnv, AsyncVectorEnv)
+    )
+    workers = run(stream(Pictures, 2, workers=2), moves=3)
+    for step, *same in zip(alone, async_, workers, strict=True):
+        for name in FIELDS:
+            assert {getattr(s, name).dtype for s in same} == {getattr(step, name).dtype}
+            assert all(np.array_equal(getattr(s, name), getattr(step, name)) for s in same)
+        assert step.obs.dtype == step.state.dtype == np.uint8
 
 
 def test_the_reward_is_the_teams():
@@ -282,3 +331,143 @@ def test_a_wrapped_finite_game_is_played_with_its_wrapper():
     envs = stream(lambda: Tenfold(matrix_game_v0.parallel_env("climbing")), E)
     envs.reset()
     assert envs.step(np.zeros((E, 2), np.int64)).reward.tolist() == [110] * E
+
+
+def test_step_is_send_and_receive_in_every_stream():
+    team = Team.from_env(Relay())
+    for make in (
+        lambda: stream(Relay, E),
+        lambda: stream(Rooms, E),
+        lambda: VectorStream(AsyncVectorEnv([team_env] * E), team),
+        lambda: stream(lambda: Lengths(team, [2, 3, 4]), E, team),
+    ):
+        together, apart = make(), make()
+        step, same, rng = together.reset(4), apart.reset(4), np.random.default_rng(8)
+        for _ in range(9):
+            actions = lots(step, rng)
+            step = together.step(actions)
+            apart.send(actions)
+            same = apart.receive()
+            assert rows([step], slice(None)) == rows([same], slice(None))
+        assert together.n_restarts == apart.n_restarts == 0
+        together.close()
+        apart.close()
+
+
+def test_async_envs_play_while_the_caller_does_something_else():
+    class Slow(Relay):
+        def step(self, actions):
+            time.sleep(0.3)
+            return super().step(actions)
+
+    envs = VectorStream(AsyncVectorEnv([lambda: TeamEnv(Slow())] * 2), Team.from_env(Relay()))
+    step, begun = envs.reset(), time.perf_counter()
+    envs.send(step.available.argmax(-1))
+    assert time.perf_counter() - begun < 0.2
+    envs.receive()
+    assert time.perf_counter() - begun > 0.3
+    envs.close()
+
+
+# -- AEC ------------------------------------------------------------------------------------
+
+
+def test_an_aec_env_is_played_as_its_parallel_one():
+    module = pytest.importorskip("mpe2.simple_spread_v3")
+    aec = run(stream(partial(module.env, max_cycles=4), 2))
+    parallel = run(stream(partial(module.parallel_env, max_cycles=4), 2))
+    assert [rows(aec, e) for e in range(2)] == [rows(parallel, e) for e in range(2)]
+    assert sum(step.last.sum() for step in aec) >= 8
+
+
+def test_an_aec_env_whose_agents_must_take_turns_is_played_turn_by_turn():
+    class Turns(AECEnv):
+        """Ann and bob in turn, two moves each; a move pays everybody the action."""
+
+        metadata = {"name": "turns_v0", "is_parallelizable": False}  # noqa: RUF012
+        possible_agents = ("ann", "bob")
+        render_mode = None
+
+        def observation_space(self, agent):
+            return Box(0, 9, (2,), np.float32)
+
+        def action_space(self, agent):
+            return Discrete(3)
+
+        def observe(self, agent):
+            turn = getattr(self, "agent_selection", "ann") == agent
+            return np.array([self.moves, turn], np.float32)
+
+        def reset(self, seed=None, options=None):
+            self.agents, self.moves, self.agent_selection = list(self.possible_agents), 0, "ann"
+            for name, value in (("rewards", 0), ("_cumulative_rewards", 0)):
+                setattr(self, name, dict.fromkeys(self.agents, value))
+            for name in ("terminations", "truncations"):
+                setattr(self, name, dict.fromkeys(self.agents, False))
+            self.infos = {a: {} for a in self.agents}
+
+        def step(self, action):
+            if self.terminations[self.agent_selection]:
+                return self._was_dead_step(action)
+            self.moves += 1
+            self.rewards = dict.fromkeys(self.agents, float(action))
+            self.terminations = dict.fromkeys(self.agents, self.moves == 4)
+            self.agent_selection = self.possible_agents[self.moves % 2]
+
+    envs = stream(Turns, 2)
+    assert envs.reset().obs.tolist() == [[[0, 1], [0, 0]]] * 2
+    step = envs.step(np.array([[2, 0], [1, 2]]))
+    assert step.obs.tolist() == [[[1, 0], [1, 1]]] * 2
+    assert step.reward.tolist() == [2, 1]  # ann's move alone counts
+    assert envs.step(np.array([[2, 0], [1, 2]])).reward.tolist() == [0, 2]
+    envs.step(np.array([[2, 0], [1, 2]]))
+    step = envs.step(np.array([[2, 1], [1, 2]]))
+    assert step.terminated.all()
+    assert envs.step(np.array([[2, 1], [1, 2]])).first.all()
+
+
+# -- born batched ---------------------------------------------------------------------------
+
+
+def test_an_env_born_batched_is_its_own_stream():
+    team = Team.from_env(Relay())
+    made = Lengths(team, [2, 4, 3])
+    envs = stream(lambda: made, E, team)
+    assert envs.n_envs == E and stream(lambda: made, "auto", team).n_envs == E
+    steps = run(envs, moves=12)
+    assert isinstance(made.seeds[0], int) and made.closed
+    for before, step in pairwise(steps):
+        assert np.array_equal(step.first, before.last)
+        assert step.reward.tolist() == (~step.first).astype(float).tolist()
+        assert np.array_equal(step.won == 1, step.last)
+        assert np.isnan(step.won[~step.last]).all()
+    assert [sum(step.last[e] for step in steps) for e in range(E)] == [4, 2, 3]
+    assert not any(step.lost.any() for step in steps)
+
+
+def test_a_vector_env_that_does_not_fit_is_refused():
+    team, other = Team.from_env(Relay()), Team.from_env(Rooms())
+    make = lambda: Lengths(team, [2, 4, 3])  # noqa: E731
+    with says(ValueError, "Lengths has no agents' names: give stream() a team"):
+        stream(make, E)
+    with says(ValueError, "env_fn made a Lengths of num_envs=3, n_envs=8: they must be the same"):
+        stream(make, 8, team)
+    with says(ValueError, "workers=2: a Lengths plays all its environments itself"):
+        stream(make, E, team, workers=2)
+    with pytest.raises(ValueError, match=r"'alive' is MultiBinary\(3\), the team's"):
+        stream(make, E, other)
+    with says(
+        ValueError,
+        "Lengths has autoreset mode SAME_STEP: the last moment of an episode and the first of the "
+        "next must be two steps, make it with autoreset_mode=AutoresetMode.NEXT_STEP",
+    ):
+        stream(lambda: Lengths(team, [2], AutoresetMode.SAME_STEP), 1, team)
+    kind = partial(SyncVectorEnv, autoreset_mode=AutoresetMode.DISABLED)
+    with pytest.raises(ValueError, match="SyncVectorEnv has autoreset mode DISABLED"):
+        VectorStream(kind([team_env]), team)
+    with pytest.raises(ValueError, match=r"observation space Box.*: a Dict as TeamEnv's is needed"):
+        VectorStream(gymnasium.make_vec("CartPole-v1", 2), team)
+    bare = Lengths(team, [2])
+    bare.single_action_space = Discrete(5)
+    with pytest.raises(ValueError, match=r"action space is Discrete\(5\), the team's is MultiDis"):
+        VectorStream(bare, team)

@@ -246,12 +246,17 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout(tmp_path):
 
 
 def test_the_replay_drops_and_counts_what_was_lost(tmp_path):
-    agents = VDNAgents(Relay(), hidden_dim=8, batch_size=1)
+    """Four envs, of which one is between two episodes when the worker dies."""
+    agents, reports = VDNAgents(Relay(), hidden_dim=8, batch_size=1), []
     make = partial(Failing, "die", episode=2, once=str(tmp_path / "died"))
     with pytest.warns(RuntimeWarning, match=RESTARTED):
-        train(agents, make, 60, 4, workers=1)
-    assert agents.replay.n_lost == 4
-    assert agents.episodes == agents.replay.n_added > 8
+        train(agents, make, 60, 4, workers=1, monitor=reports.append)
+    assert agents.replay.n_lost == reports[-1].lost == 3
+    assert reports[-1].restarts == 1
+    completed = sum(len(report.returns) for report in reports)
+    assert agents.episodes == agents.updates == agents.replay.n_added == completed > 8
+    lengths = np.concatenate([report.lengths for report in reports])
+    assert set(lengths.tolist()) <= {3, 4, 5}
 
 
 def test_a_failure_while_an_episode_begins_loses_no_episode(tmp_path):
