@@ -14,6 +14,7 @@ from vdtoolkit import ALGORITHMS
 from vdtoolkit.cli import COMMANDS
 from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
 from vdtoolkit.igm.command import check, options_type
+from vdtoolkit.making import EnvMaker
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +55,8 @@ def test_python_snippets_run(number, capsys):
     exec(compile(code, f"README.md, snippet {number}", "exec"), space)
     if "agents" in space:
         assert space["agents"].updates > 0
+    elif "report" in space:
+        assert space["report"].passed
     else:
         assert "additive" in capsys.readouterr().out
 
@@ -89,7 +92,9 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
             continue
         _, command, *arguments = shlex.split(line)
         assert command in COMMANDS
-        if "--help" not in arguments:
+        if command == "check-env":
+            assert EnvMaker.parse(arguments[0], arguments[2::2])().possible_agents
+        elif "--help" not in arguments:
             game, algorithms = check(tyro.cli(options_type(), args=arguments))
             assert game().possible_agents
             assert algorithms

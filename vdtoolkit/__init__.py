@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
     from vdtoolkit.agents.vdn import SumMixer
     from vdtoolkit.checkpoint import load
+    from vdtoolkit.checks import check_env
     from vdtoolkit.config import Config
+    from vdtoolkit.envs.wrappers import ActionMaskToObservation, BlackDeath
     from vdtoolkit.team import Team
     from vdtoolkit.training import Evaluation, evaluate, train
 
@@ -55,7 +57,9 @@ _HOMES = {
     "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
     "vdtoolkit.agents.vdn": ("SumMixer",),
     "vdtoolkit.checkpoint": ("load",),
+    "vdtoolkit.checks": ("check_env",),
     "vdtoolkit.config": ("Config",),
+    "vdtoolkit.envs.wrappers": ("ActionMaskToObservation", "BlackDeath"),
     "vdtoolkit.team": ("Team",),
     "vdtoolkit.training": ("Evaluation", "evaluate", "train"),
 }
@@ -80,8 +84,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ALGORITHMS",
+    "ActionMaskToObservation",
     "Actor",
     "Agents",
+    "BlackDeath",
     "Config",
     "CounterfactualNet",
     "Evaluation",
@@ -102,6 +108,7 @@ __all__ = [
     "VDNAgents",
     "ValueAgents",
     "__version__",
+    "check_env",
     "evaluate",
     "load",
     "train",

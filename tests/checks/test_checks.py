@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,11 @@ def test_faults_come_before_warnings_and_notes():
     assert order == sorted(order)
     notes = check_env(Own)
     assert notes.ok and [f.check for f in notes.notes] == ["reward-shared"]
+
+
+def test_the_page_of_checks_is_made_from_their_list():
+    from vdtoolkit.checks.page import page
+
+    docs = Path(__file__).parents[2] / "docs" / "checks.md"
+    fresh = "python -m vdtoolkit.checks.page > docs/checks.md"
+    assert docs.read_text(encoding="utf-8") == page(), fresh
