@@ -113,22 +113,23 @@ def test_the_input_is_observation_then_last_action_then_id():
     agent, (obs, _) = net(), episode()
     last = torch.tensor([[[2, -1, 0, 4]]]).expand(B, 1, N)
     x = agent._inputs(obs[:, :1], last)
-    assert x.shape == (B, 1, N, O + A + N)
-    assert torch.equal(x[..., :O], obs[:, :1])
+    assert x.shape == (1, B, N, O + A + N)  # time first
+    assert torch.equal(x[..., :O], obs[:, :1].transpose(0, 1))
     actions = [[0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
     assert x[0, 0, :, O : O + A].tolist() == actions
-    assert torch.equal(x[1, 0, :, O + A :], torch.eye(N))
+    assert torch.equal(x[0, 1, :, O + A :], torch.eye(N))
 
 
 def test_the_last_action_is_zeros_at_first_and_then_the_move_before():
     agent = net(agent_id=False)
     fed = []
-    agent.bodies[0].encode.register_forward_hook(lambda _, x, __: fed.append(x[0][..., O:]))
+    agent.bodies[0].register_forward_hook(lambda _, x, __: fed.append(x[0][..., O:]))
     obs, actions = episode()
     agent.unroll(obs, actions)
-    assert not fed[0][:, 0].any()
-    assert torch.equal(fed[0][:, 1:].argmax(-1), actions)
-    assert torch.equal(fed[0][:, 1:].sum(-1), torch.ones(B, T, N))
+    told = fed[0].unflatten(1, (B, N)).transpose(0, 1)
+    assert not told[:, 0].any()
+    assert torch.equal(told[:, 1:].argmax(-1), actions)
+    assert torch.equal(told[:, 1:].sum(-1), torch.ones(B, T, N))
 
 
 @kinds

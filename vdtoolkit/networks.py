@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vdtoolkit.step import TeamSpec
+from vdtoolkit.unroll import unroll
+from vdtoolkit.vision import PerAgent, obs_front
 
 
 class Utilities(NamedTuple):
@@ -49,6 +51,7 @@ class GroupedLinear(nn.Module):
 class AgentNet(nn.Module):
     """Q_i(tau_i, .) of all agents: Linear-ReLU-GRU-Linear, parameters shared over agents.
 
+    Images pass through convolutions first.
     The input is the observation, and where asked for the last action (one-hot, zeros at first)
     and the agent's id (one-hot).  recurrent=False puts a Linear-ReLU in the GRU's place.
     share_parameters=False gives every agent a network of its own.
@@ -68,8 +71,12 @@ class AgentNet(nn.Module):
         self.n_agents, self.n_actions = spec.n_agents, spec.n_actions
         self.hidden_dim, self.recurrent = hidden_dim, recurrent
         self.last_action, self.agent_id = last_action, agent_id
-        in_dim = spec.obs_dim + spec.n_actions * last_action + spec.n_agents * agent_id
         copies = 1 if share_parameters else spec.n_agents
+        self.front, seen_dim = obs_front(spec, hidden_dim)
+        if spec.obs_shape is not None and copies > 1:
+            more = [obs_front(spec, hidden_dim)[0] for _ in range(copies - 1)]
+            self.front = PerAgent([self.front, *more])
+        in_dim = seen_dim + spec.n_actions * last_action + spec.n_agents * agent_id
         self.bodies = nn.ModuleList(
             _Body(in_dim, hidden_dim, spec.n_actions, recurrent) for _ in range(copies)
         )
@@ -79,12 +86,17 @@ class AgentNet(nn.Module):
 
         Returns the utilities of T moments, qs [B, T, N, A], and the new carry [B, N, H].
         """
-        x = self._inputs(obs, last_actions)
-        groups = x.split(1, 2) if len(self.bodies) > 1 else [x]
-        carries = carry.split(1, 1) if len(self.bodies) > 1 else [carry]
-        parts = [body(xi, ci) for body, xi, ci in zip(self.bodies, groups, carries, strict=True)]
-        qs, hidden = (torch.cat([part[k] for part in parts], 2) for k in (0, 1))
-        return Utilities(qs, hidden), torch.cat([part[2] for part in parts], 1)
+        x = self._inputs(obs, last_actions)  # [T, B, N, I]
+        b, n = carry.shape[:2]
+        if len(self.bodies) == 1:
+            qs, hidden = self.bodies[0](x.flatten(1, 2), carry.flatten(0, 1))
+        else:
+            each = [
+                body(x[:, :, i], carry[:, i]) for i, body in enumerate(self.bodies)
+            ]  # of agent i: [T, B, A], [T, B, H]
+            qs, hidden = (torch.stack(parts, 2) for parts in zip(*each, strict=True))
+        qs, hidden = (y.reshape(-1, b, n, y.shape[-1]).transpose(0, 1) for y in (qs, hidden))
+        return Utilities(qs, hidden), hidden[:, -1] if self.recurrent else carry
 
     def unroll(self, obs: Tensor, actions: Tensor) -> Utilities:
         """Utilities over whole episodes from an empty memory.
@@ -101,16 +113,19 @@ class AgentNet(nn.Module):
 
     def empty(self, n: int, like: Tensor) -> Tensor:
         """The memory at the start of n episodes: [n, N, H] zeros."""
-        return like.new_zeros(n, self.n_agents, self.hidden_dim)
+        kind = like.dtype if like.is_floating_point() else torch.get_default_dtype()
+        return like.new_zeros(n, self.n_agents, self.hidden_dim, dtype=kind)
 
     def _inputs(self, obs: Tensor, last_actions: Tensor) -> Tensor:
-        parts = [obs]
+        """Time first, as memories like it (and as the replay gathers it): [T, B, N, I]."""
+        seen, last_actions = self.front(obs.transpose(0, 1)), last_actions.transpose(0, 1)
+        parts = [seen]
         if self.last_action:
             # -1 (no action yet) becomes zeros: one class more, cut off
-            parts.append(F.one_hot(last_actions + 1, self.n_actions + 1)[..., 1:].to(obs.dtype))
+            parts.append(F.one_hot(last_actions + 1, self.n_actions + 1)[..., 1:].to(seen.dtype))
         if self.agent_id:
-            ids = torch.eye(self.n_agents, dtype=obs.dtype, device=obs.device)
-            parts.append(ids.expand(*obs.shape[:-1], self.n_agents))
+            ids = torch.eye(self.n_agents, dtype=seen.dtype, device=seen.device)
+            parts.append(ids.expand(*seen.shape[:-1], self.n_agents))
         return torch.cat(parts, -1)
 
 
@@ -120,20 +135,19 @@ class _Body(nn.Module):
     def __init__(self, in_dim: int, hidden_dim: int, n_actions: int, recurrent: bool) -> None:
         super().__init__()
         self.encode = nn.Linear(in_dim, hidden_dim)
-        self.memory = (
+        self.memory: Any = (
             nn.GRU(hidden_dim, hidden_dim) if recurrent else nn.Linear(hidden_dim, hidden_dim)
         )
         self.recurrent = recurrent
         self.head = nn.Linear(hidden_dim, n_actions)
 
-    def forward(self, x: Tensor, carry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, T, N, I], carry [B, N, H] -> qs [B, T, N, A], hidden [B, T, N, H], carry."""
+    def forward(self, x: Tensor, carry: Tensor) -> tuple[Tensor, Tensor]:
+        """x [T, R, I], carry [R, H] -> qs [T, R, A], hidden [T, R, H]."""
+        if self.recurrent and x.device.type == "cpu" and len(x) > 1:
+            return unroll(x, carry, self.encode, self.memory, self.head)
         e = torch.relu(self.encode(x))
-        if not self.recurrent:
+        if self.recurrent:
+            hidden, _ = self.memory(e, carry.unsqueeze(0))
+        else:
             hidden = torch.relu(self.memory(e))
-            return self.head(hidden), hidden, carry
-        b, t, n, h = e.shape
-        rows = e.transpose(0, 1).reshape(t, b * n, h)  # time first, as the GRU likes it
-        out, last = self.memory(rows, carry.reshape(1, b * n, h))
-        hidden = out.reshape(t, b, n, h).transpose(0, 1)
-        return self.head(hidden), hidden, last.reshape(b, n, h)
+        return self.head(hidden), hidden

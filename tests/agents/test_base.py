@@ -418,8 +418,8 @@ def test_two_environments_keep_their_memories_apart_and_clear_them_at_their_own_
 
 
 def together(steps):
-    rows = {name: np.concatenate([getattr(s, name) for s in steps]) for name in vars(steps[0])}
-    return Step(**rows)
+    told = [name for name, value in vars(steps[0]).items() if value is not None]
+    return Step(**{name: np.concatenate([getattr(s, name) for s in steps]) for name in told})
 
 
 def test_the_common_config_is_the_default():

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from vdtoolkit.few_rows import LIMIT, FewRows, runs_on_numpy
 from vdtoolkit.networks import AgentNet
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
@@ -35,8 +35,9 @@ class Actor:
         self.team = team
         self._net, self._policy, self._epsilon, self._rng = net, policy, epsilon, rng
         self._device = device
-        self._carry: Tensor | None = None  # [E, N, H]
+        self._carry = np.zeros((0, 0, 0), np.float32)  # [E, N, H]
         self._last = np.zeros((0, 0), np.int64)  # [E, N], -1 for none
+        self._few: FewRows | None = None
         self._fresh = True
 
     def reset(self) -> None:
@@ -58,23 +59,31 @@ class Actor:
         """Actions [E, N] at one moment of E episodes; rows that are `first` have no memory."""
         return self._choose(step.obs, step.available, step.first)
 
-    @torch.no_grad()
     def _choose(self, obs: np.ndarray, available: np.ndarray, first: np.ndarray) -> np.ndarray:
-        net, x = self._net(), torch.as_tensor(obs, device=self._device).unsqueeze(1)
-        if self._carry is None or len(self._carry) != len(obs):
-            self._carry = net.empty(len(obs), x)
+        net = self._net()
+        if len(self._carry) != len(obs):
+            self._carry = np.zeros((*obs.shape[:2], net.hidden_dim), np.float32)
             self._last = np.full(available.shape[:2], -1)
-        if first.any():
-            self._carry = self._carry.masked_fill(
-                torch.as_tensor(first, device=self._device)[:, None, None], 0.0
-            )
-            self._last = np.where(first[:, None], -1, self._last)
-        last = torch.as_tensor(self._last, device=self._device).unsqueeze(1)
-        utilities, self._carry = net(x, last, self._carry)
-        qs = utilities.qs.squeeze(1).cpu().numpy()
-        actions = self._policy(qs, available, self._epsilon(), self._rng)
-        self._last = actions
-        return actions
+        elif first.any():
+            self._carry[first] = 0.0
+            self._last[first] = -1
+        qs = self._utilities(net, obs)
+        self._last = self._policy(qs, available, self._epsilon(), self._rng)
+        return self._last.copy()
+
+    def _utilities(self, net: AgentNet, obs: np.ndarray) -> np.ndarray:
+        """[E, N, A], and the memory goes on."""
+        if self._last.size <= LIMIT and runs_on_numpy(net):
+            if self._few is None or not self._few.fits(net):
+                self._few = FewRows(net)
+            qs, self._carry = self._few(obs, self._last, self._carry)
+            return qs
+        given = (torch.as_tensor(x, device=self._device) for x in (obs, self._last, self._carry))
+        seen, last, carry = given
+        with torch.inference_mode():
+            utilities, carry = net(seen.unsqueeze(1), last.unsqueeze(1), carry)
+            self._carry = carry.cpu().numpy()
+            return utilities.qs.squeeze(1).cpu().numpy()
 
 
 def refuse_idleness(team: Team, available: np.ndarray) -> None:
@@ -94,6 +103,8 @@ def epsilon_greedy(
     """
     actions = np.where(available, qs, -np.inf).argmax(-1)
     if epsilon > 0:
-        lots = np.where(available, rng.random(qs.shape), -1.0).argmax(-1)
-        actions = np.where(rng.random(actions.shape) < epsilon, lots, actions)
+        explores = rng.random(actions.shape) < epsilon
+        if explores.any():
+            lots = np.where(available, rng.random(qs.shape), -1.0).argmax(-1)
+            actions = np.where(explores, lots, actions)
     return actions
