@@ -102,6 +102,23 @@ def test_a_report_is_plain_data_and_text():
     assert text.startswith("watch_v0: ")
 
 
+def test_numpy_bools_are_bools():
+    class NumpyFlags(Watch):
+        def step(self, actions):
+            told = super().step(actions)
+            flags = ({a: np.bool_(f) for a, f in told[i].items()} for i in (2, 3))
+            return (*told[:2], *flags, told[4])
+
+    assert [str(f) for f in check_env(NumpyFlags).findings] == []
+
+
+def test_what_pettingzoos_parallel_seed_test_misses_is_found():
+    report = check_env(BROKEN["seed-repeats"][0])
+    assert "pettingzoo-parallel-seed-test" in report.passed
+    (finding,) = [f for f in report.findings if f.check == "seed-repeats"]
+    assert finding.fact == ("two instances with seed 0 differ in observations of guard_0 at move 3")
+
+
 def test_faults_come_before_warnings_and_notes():
     order = [SEVERITIES.index(f.severity) for f in check_env(BROKEN["max-cycles"][0]).findings]
     assert order == sorted(order)

@@ -8,6 +8,7 @@ windows: `max-cycles` and `render` look at the same things.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from vdtoolkit.checks.moment import info_mask, observation_mask
 from vdtoolkit.checks.subject import Subject
 
 CYCLES = 60
+COLOUR = re.compile(r"\x1b\[\d*m")  # Gymnasium colours its warnings
 # What they say that our own checks say better, or that is no fault: by part of the text.
 QUIRKS = {
     "terminated from last is not True or False": "numpy bools are bools",
@@ -104,7 +106,7 @@ def _carry_out(subject: Subject, name: str, run: Callable[[Any], None]) -> Findi
         except Exception as raised:
             error = raised
     for warning in caught:
-        text = " ".join(str(warning.message).split())
+        text = " ".join(COLOUR.sub("", str(warning.message)).split())
         if not _quirk(text):
             subject.said.setdefault(text, name)
     if error is not None and not _quirk(str(error)):
