@@ -18,7 +18,7 @@ from benchmarks.timing import Times, in_turn, threads
 from vdtoolkit import QMIXAgents
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.stream import VectorStream
-from vdtoolkit.training import play, train
+from vdtoolkit.training import train
 
 EQUAL, NATIVE = 1.0, 1 / 8  # updates of 32 episodes for each episode collected
 
@@ -53,10 +53,7 @@ def mpe2_loop(
     from mpe2 import simple_spread_v3
 
     make = partial(simple_spread_v3.parallel_env, N=N, local_ratio=0.0, max_cycles=T)
-    agents, clock = QMIXAgents(spread_team(N), seed=0), Clock(warm)
-    options = {"updates_per_episode": updates, "callback": clock, "every": T, **how}
-    train(agents, make, warm + moves, n_envs, **options)
-    return clock.seconds_a_move
+    return _loop(make, warm, moves, n_envs, N=N, T=T, updates=updates, **how)
 
 
 def twin_loop(
@@ -69,10 +66,24 @@ def twin_loop(
     warm: int = 1000,
 ) -> float:
     """The same on the NumPy twin."""
-    team = spread_team(N)
-    agents, clock = QMIXAgents(team, seed=0), Clock(warm)
-    envs = VectorStream(SpreadVectorEnv(n_envs, N, 0.0, T), team)
-    play(agents, envs, warm + moves, updates_per_episode=updates, callback=clock, every=T)
+    make = partial(SpreadVectorEnv, n_envs, N, 0.0, T)
+    return _loop(make, warm, moves, n_envs, N=N, T=T, updates=updates)
+
+
+def _loop(
+    make: Callable[[], Any],
+    warm: int,
+    moves: int,
+    n_envs: int,
+    *,
+    N: int,
+    T: int,
+    updates: float,
+    **how: Any,
+) -> float:
+    agents, clock = QMIXAgents(spread_team(N), seed=0), Clock(warm)
+    options = {"updates_per_episode": updates, "callback": clock, "every": T, **how}
+    train(agents, make, warm + moves, n_envs, **options)
     return clock.seconds_a_move
 
 

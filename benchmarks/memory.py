@@ -24,36 +24,36 @@ def memory(seconds: float, n_threads: Sequence[int]) -> list[Row]:
     return [json.loads(told.stdout)]
 
 
-def least_bytes() -> int:
-    """5,000 episodes of W3's team in float32, bool and one byte an action."""
+def array_bytes(episodes: int) -> int:
+    """So many episodes of W3's team in float32, bool and one byte an action."""
     w = W3
     moment = 4 * (w.N * w.O + w.S) + w.N * w.A + w.N
     move = w.N + 4 + 1 + 1  # actions, reward, terminated, valid
-    return EPISODES * ((w.T + 1) * moment + w.T * move)
+    return episodes * ((w.T + 1) * moment + w.T * move)
 
 
 def fill() -> Row:
     """Fill the replay and look at this very process."""
     agents = W3.agents(buffer_size=EPISODES)
     play(agents, Noise(W3, N_ENVS), N_ENVS * W3.T, updates_per_episode=0)
-    before, had = _resident(), _stored(agents)
+    before, first = _resident(), len(agents.replay)
     play(agents, Noise(W3, N_ENVS), EPISODES * W3.T, updates_per_episode=0)
-    stored, resident = _stored(agents), _resident()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    assert len(agents.replay) == EPISODES
+    grew, peak = _resident() - before, _peak() - before
+    if len(agents.replay) != EPISODES:
+        raise RuntimeError(f"the replay holds {len(agents.replay)} of {EPISODES} episodes")
+    arrays = array_bytes(EPISODES - first)
     return {
-        "episodes": EPISODES,
-        "arrays GB": stored / 1e9,
-        "least GB": least_bytes() / 1e9,
-        "grew GB": (resident - before + had) / 1e9,
-        "grew / arrays": (resident - before + had) / stored,
-        "peak GB": (peak - before + had) / 1e9,
-        "peak / arrays": (peak - before + had) / stored,
+        "episodes": EPISODES - first,
+        "arrays GB": arrays / 1e9,
+        "grew GB": grew / 1e9,
+        "grew / arrays": grew / arrays,
+        "peak GB": peak / 1e9,
+        "peak / arrays": peak / arrays,
     }
 
 
-def _stored(agents: object) -> int:
-    return sum(values.nbytes for values in agents.replay.stored.values())
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _resident() -> int:

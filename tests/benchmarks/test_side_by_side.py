@@ -42,7 +42,7 @@ def test_a_peer_without_its_environment_is_left_out(tmp_path):
 
 
 def test_a_run_that_fails_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match="vdtoolkit failed:(.|\n)*--colour"):
+    with pytest.raises(RuntimeError, match=r"vdtoolkit failed:(.|\n)*--colour"):
         side_by_side.run("vdtoolkit", {"colour": "red"}, tmp_path, {})
 
 

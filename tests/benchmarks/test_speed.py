@@ -38,7 +38,6 @@ def test_the_reference_learns_what_our_mixer_can_express():
 @pytest.fixture
 def _tiny(monkeypatch):
     monkeypatch.setattr(updates, "WORKS", (TINY,))
-    monkeypatch.setattr(memory, "EPISODES", 64)
     monkeypatch.setattr(loops, "rounds", lambda runs, seconds: _once(runs))
 
 
@@ -59,7 +58,12 @@ def test_every_part_prints_a_table_and_keeps_its_numbers(part, tmp_path, capsys)
     assert rows and all(row["threads"] == 1 for row in rows)
 
 
-@pytest.mark.usefixtures("_tiny")
-def test_a_replay_takes_little_more_than_its_arrays():
-    told = memory.fill()
-    assert told["arrays GB"] > 0.5 * memory.least_bytes() / 1e9
+def test_the_arrays_of_an_episode_are_counted_in_their_final_types():
+    # 61 moments of 10 x 120 + 250 numbers, 10 x 16 masks, 10 alive; 60 moves of 10 + 6 bytes
+    assert memory.array_bytes(1) == 61 * (4 * 1450 + 160 + 10) + 60 * 16
+
+
+@pytest.mark.slow
+def test_a_replay_of_a_thousand_episodes_takes_a_tenth_more_than_its_arrays_at_most(monkeypatch):
+    monkeypatch.setattr(memory, "EPISODES", 1000)
+    assert memory.fill()["grew / arrays"] < 1.1
