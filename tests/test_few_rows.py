@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vdtoolkit import QMIXAgents
-from vdtoolkit.few_rows import LIMIT, FewRows, runs_on_numpy
+from vdtoolkit.few_rows import LIMIT, FewRows
 from vdtoolkit.networks import AgentNet
 from vdtoolkit.step import TeamSpec
 
@@ -99,11 +99,11 @@ def test_what_was_given_is_left_as_it_was():
 
 
 def test_images_separate_networks_and_doubles_stay_with_torch():
-    assert runs_on_numpy(net())
-    assert not runs_on_numpy(net(share_parameters=False))
-    assert not runs_on_numpy(net().double())
+    assert FewRows.can_stand_for(net())
+    assert not FewRows.can_stand_for(net(share_parameters=False))
+    assert not FewRows.can_stand_for(net().double())
     image = TeamSpec(N, A, 8 * 8 * 3, 7, obs_dtype=np.dtype(np.uint8), obs_shape=(8, 8, 3))
-    assert not runs_on_numpy(AgentNet(image, H))
+    assert not FewRows.can_stand_for(AgentNet(image, H))
 
 
 def test_an_actor_acts_the_same_on_either_side_of_the_limit(monkeypatch):

@@ -11,17 +11,6 @@ from vdtoolkit.networks import AgentNet
 LIMIT = 90  # rows (environments times agents); above, BLAS would take a second thread
 
 
-def runs_on_numpy(net: AgentNet) -> bool:
-    """Whether `FewRows` can stand in for the network: on a CPU, shared, no images."""
-    weight = net.bodies[0].encode.weight
-    return (
-        weight.device.type == "cpu"
-        and weight.dtype == torch.float32
-        and len(net.bodies) == 1
-        and isinstance(net.front, nn.Identity)
-    )
-
-
 class FewRows:
     """`AgentNet`'s forward at one moment, on the very memory of its weights: always up to date."""
 
@@ -36,13 +25,21 @@ class FewRows:
             self.over = _numpy(gru.weight_hh_l0).T, _numpy(gru.bias_hh_l0)
         else:
             self.memory = _linear(body.memory)
-        self.address = body.encode.weight.data_ptr()
+        self.weight = body.encode.weight
+        self.address = self.weight.data_ptr()
         self.one_hot = np.eye(net.n_actions + 1, net.n_actions, dtype=np.float32)  # [-1]: zeros
         self.x = np.zeros((0, 0, 0), np.float32)  # [E, N, I]
 
     def fits(self, net: AgentNet) -> bool:
         """Whether the weights still lie where they lay."""
-        return net is self.net and self.address == net.bodies[0].encode.weight.data_ptr()
+        return net is self.net and self.address == self.weight.data_ptr()
+
+    @staticmethod
+    def can_stand_for(net: AgentNet) -> bool:
+        """On a CPU in single precision, one network for all agents, no images."""
+        weight = net.bodies[0].encode.weight
+        plain = weight.device.type == "cpu" and weight.dtype == torch.float32
+        return plain and len(net.bodies) == 1 and isinstance(net.front, nn.Identity)
 
     def __call__(
         self, obs: np.ndarray, last: np.ndarray, carry: np.ndarray

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vdtoolkit.few_rows import LIMIT, FewRows, runs_on_numpy
+from vdtoolkit.few_rows import LIMIT, FewRows
 from vdtoolkit.networks import AgentNet
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
@@ -73,11 +73,12 @@ class Actor:
 
     def _utilities(self, net: AgentNet, obs: np.ndarray) -> np.ndarray:
         """[E, N, A], and the memory goes on."""
-        if self._last.size <= LIMIT and runs_on_numpy(net):
+        if self._last.size <= LIMIT:
             if self._few is None or not self._few.fits(net):
-                self._few = FewRows(net)
-            qs, self._carry = self._few(obs, self._last, self._carry)
-            return qs
+                self._few = FewRows(net) if FewRows.can_stand_for(net) else None
+            if self._few is not None:
+                qs, self._carry = self._few(obs, self._last, self._carry)
+                return qs
         given = (torch.as_tensor(x, device=self._device) for x in (obs, self._last, self._carry))
         seen, last, carry = given
         with torch.inference_mode():
