@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ class FewRows:
     """`AgentNet`'s forward at one moment, on the very memory of its weights: always up to date."""
 
     def __init__(self, net: AgentNet) -> None:
-        body = net.bodies[0]
+        body: Any = net.bodies[0]
         self.net, self.encode = net, _linear(body.encode)
         self.head = _linear(body.head)
         self.recurrent = net.recurrent
@@ -37,7 +39,8 @@ class FewRows:
     @staticmethod
     def can_stand_for(net: AgentNet) -> bool:
         """On a CPU in single precision, one network for all agents, no images."""
-        weight = net.bodies[0].encode.weight
+        body: Any = net.bodies[0]
+        weight = body.encode.weight
         plain = weight.device.type == "cpu" and weight.dtype == torch.float32
         return plain and len(net.bodies) == 1 and isinstance(net.front, nn.Identity)
 
