@@ -23,7 +23,6 @@ class TeamSpec:
     state_scale: float = 1.0
     obs_shape: tuple[int, int, int] | None = None  # (H, W, C) of images, else None
     state_shape: tuple[int, int, int] | None = None
-    own_state: bool = True  # else the state is the joint observation
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ class Team:
             h, w, c = np.max(images, 0).tolist()
             self.obs_shape = (h, w, c)
         self.obs_dim = math.prod(self.obs_shape or (max(self.obs_dims),))
+        # the shape of float vectors that all agents share: those are stacked at once
+        boxes = list(self.observation_spaces.values())
+        same = all(isinstance(box, spaces.Box) and box == boxes[0] for box in boxes)
+        plain = same and np.dtype(boxes[0].dtype).kind == "f" and self.obs_shape is None
+        self._alike = boxes[0].shape if plain else None
         self._state = None if state_space is None else Flat(state_space, "state()")
 
     @classmethod
@@ -155,30 +160,55 @@ class Team:
         """One move's reward: the sum of all, or the mean over those that acted and got one."""
         for agent, reward in rewards.items():
             self.index(agent)
-            if not np.isfinite(reward):
+            if not isinstance(reward, float) and np.ndim(reward):
+                raise ValueError(
+                    f"agent {agent!r}: reward is a vector, {reward}: a team learns from one "
+                    "number; wrap the env in one that weighs the parts, such as momaland's "
+                    "LinearizeReward"
+                )
+            if not math.isfinite(reward):
                 raise ValueError(f"agent {agent!r}: reward is not finite: {reward}")
         if self.reward == "sum":
-            return float(sum(float(r) for r in rewards.values()))
+            return sum(map(float, rewards.values()))
         got = [float(rewards[a]) for a in acting if a in rewards]
-        return float(np.mean(got)) if got else 0.0
+        return sum(got) / len(got) if got else 0.0
 
     def encode_obs(self, observations: Dicts) -> np.ndarray:
         """[N, O] of the team's dtype, zeros for agents that are not observed."""
-        n = len(self.agents)
-        obs = np.zeros((n, *(self.obs_shape or (self.obs_dim,))), self.obs_dtype)
         with np.errstate(over="ignore"):  # a float64 beyond float32 is found just below
-            for agent, value in observations.items():
-                i = self.index(agent)
-                part = self._sees[i](self._unmasked(agent, value))
-                if self.obs_shape is None:
-                    obs[i, : part.size] = part.reshape(-1)
-                else:
-                    h, w, c = part.shape
-                    obs[i, :h, :w, :c] = part
+            obs = self._stacked(observations)
+            if obs is None:
+                obs = self._one_by_one(observations)
         if self.obs_dtype.kind == "f" and not np.isfinite(obs).all():
             for agent, value in observations.items():
                 refuse_infinity(value, f"agent {agent!r}: observation")
-        return obs.reshape(n, -1)
+        return obs.reshape(len(self.agents), -1)
+
+    def _stacked(self, observations: Dicts) -> np.ndarray | None:
+        """The observations of a team of equal vectors that are all there and right; else None."""
+        if self._alike is None or tuple(observations) != self.agents:
+            return None
+        values = list(observations.values())
+        if any(type(v) is not np.ndarray or v.dtype.kind not in "fiu" for v in values):
+            return None
+        try:
+            obs = np.array(values, self.obs_dtype)
+        except ValueError:  # of unlike shapes: the other way says which
+            return None
+        return obs if obs.shape[1:] == self._alike else None
+
+    def _one_by_one(self, observations: Dicts) -> np.ndarray:
+        shape = self.obs_shape or (self.obs_dim,)
+        obs = np.zeros((len(self.agents), *shape), self.obs_dtype)
+        for agent, value in observations.items():
+            i = self.index(agent)
+            part = self._sees[i](self._unmasked(agent, value))
+            if self.obs_shape is None:
+                obs[i, : part.size] = part.reshape(-1)
+            else:
+                h, w, c = part.shape
+                obs[i, :h, :w, :c] = part
+        return obs
 
     def _unmasked(self, agent: str, value: Any) -> Any:
         """The observation without its mask."""
@@ -200,6 +230,9 @@ class Team:
 
         An agent that is not observed has action 0 alone.
         """
+        all_there = self._alike is not None and len(observations) == len(self.agents)
+        if all_there and not infos and dict not in map(type, observations.values()):
+            return self.owned.copy()
         available = np.zeros_like(self.owned)
         available[:, 0] = True
         for agent, observation in observations.items():
@@ -243,8 +276,10 @@ class Team:
                 f"state() has shape {np.shape(state)}, before it had {before}: it must not change"
             )
         # a copy: some envs change theirs in place
-        with np.errstate(over="ignore"):
-            flat = np.array(self._state(state), self._state.dtype).reshape(-1)
+        flat = self._state(state).flatten()
+        if flat.dtype != self._state.dtype:
+            with np.errstate(over="ignore"):
+                flat = flat.astype(self._state.dtype)
         if flat.dtype.kind == "f" and not np.isfinite(flat).all():
             refuse_infinity(state, "state()")
         return flat
@@ -263,6 +298,7 @@ class TeamEpisode:
         self.team = team
         self.moves = 0
         self.acting: list[str] = []  # who is to act now, in the order observed
+        self._living: list[str] = []  # of them, those that are not reported as out
         self._ended: set[str] = set()
         self._lost = False  # once broken, an episode stays so
 
@@ -286,11 +322,17 @@ class TeamEpisode:
     ) -> Step:
         """The next moment, from what `env.step` returned."""
         self.moves += 1
-        reward = self.team.team_reward(rewards, self.acting)
+        infos = {agent: info for agent, info in infos.items() if info} if infos else None
+        reward = self.team.team_reward(rewards, self._living)
         self._refuse_revival(observations, terminations, truncations)
-        if observations and not is_lost(infos):
+        agents = observations.keys()
+        alike = agents == rewards.keys() == terminations.keys() == truncations.keys()
+        if observations and not alike and not is_lost(infos):
             self._refuse_gaps(observations, rewards, terminations, truncations)
 
+        going_on = not (any(terminations.values()) or any(truncations.values()) or self._ended)
+        if going_on and list(observations) == self.acting:  # as in most moves
+            return self._step(observations, infos, state, reward=reward)
         over = {a for a in terminations if terminations[a]} | {
             a for a in truncations if truncations[a]
         }
@@ -328,10 +370,14 @@ class TeamEpisode:
         obs = self.team.encode_obs(seen)
         available = self.team.encode_available(seen, infos)
         self._repair_or_refuse(available, terminated or truncated)
+        self._living = list(seen)
         alive = np.zeros(len(self.team.agents), bool)
-        for agent in seen:
-            info = (infos or {}).get(agent) or {}
-            alive[self.team.index(agent)] = bool(info.get("alive", True)) and not terminated
+        if not terminated:
+            alive[[self.team.index(agent) for agent in seen]] = True
+            for agent, info in (infos or {}).items():
+                if agent in seen and info and not info.get("alive", True):
+                    alive[self.team.index(agent)] = False
+                    self._living.remove(agent)
         return Step(
             obs=obs[None],
             state=self.team.encode_state(state, obs)[None],
@@ -347,10 +393,13 @@ class TeamEpisode:
 
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
         """Nobody acts after the end, so a mask of zeros there is harmless; before it is not."""
-        nothing = ~available.any(-1)
+        something = available.any(-1)
+        if something.all():
+            return
+        nothing = ~something
         if over:
             available[nothing] = self.team.owned[nothing]
-        elif nothing.any():
+        else:
             agent = self.team.agents[int(np.argmax(nothing))]
             raise ValueError(
                 f"agent {agent!r}: action_mask is all zeros at move {self.moves}: "
@@ -358,6 +407,8 @@ class TeamEpisode:
             )
 
     def _refuse_revival(self, observations: Dicts, terminations: Dicts, truncations: Dicts) -> None:
+        if not self._ended:
+            return
         for agent in self._ended.intersection(observations, terminations, truncations):
             if not terminations[agent] and not truncations[agent]:
                 raise ValueError(
@@ -366,14 +417,11 @@ class TeamEpisode:
                     'infos[agent]["alive"] = False while it is out'
                 )
 
-
     def _refuse_gaps(
         self, observations: Dicts, rewards: Dicts, terminations: Dicts, truncations: Dicts
     ) -> None:
         """An agent that step() tells of is told of in all its dicts."""
         parts = {"reward": rewards, "termination": terminations, "truncation": truncations}
-        if all(part.keys() == observations.keys() for part in parts.values()):
-            return
         told = set(observations).union(*parts.values())
         for agent in sorted(told, key=self.team.index):
             acted, seen = agent in self.acting, agent in observations
