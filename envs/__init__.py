@@ -6,14 +6,16 @@
 
 Each is a module with `parallel_env`, `env` and `raw_env`, as PettingZoo's own, and is registered
 with PettingZoo where it has a registry (1.27 on): make("parallel", "vdtoolkit/matrix_game-v0").
+`WRAPPERS` are for any PettingZoo `ParallelEnv`.
 """
 
 from importlib import import_module
 from types import ModuleType
 
 ENVIRONMENTS = ("hidden_payoff_v0", "matrix_game_v0", "two_step_v0")
+WRAPPERS = ("ActionMaskToObservation", "BlackDeath")
 
-__all__ = ["ENVIRONMENTS", *ENVIRONMENTS]
+__all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]
 
 
 def _register() -> None:
@@ -29,8 +31,10 @@ def _register() -> None:
             register("aec", name, f"vdtoolkit.envs.{module}:env")
 
 
-def __getattr__(name: str) -> ModuleType:
-    """An environment's module, imported when it is first asked for."""
+def __getattr__(name: str) -> ModuleType | type:
+    """An environment's module or a wrapper, imported when it is first asked for."""
+    if name in WRAPPERS:
+        return getattr(import_module(".wrappers", __name__), name)
     if name in ENVIRONMENTS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,8 @@ def fresh(code):
 def test_every_environment_file_is_listed():
     folder = Path(vdtoolkit.envs.__file__).parent
     assert sorted(vdtoolkit.envs.ENVIRONMENTS) == sorted(p.stem for p in folder.glob("*_v[0-9].py"))
-    assert vdtoolkit.envs.__all__ == ["ENVIRONMENTS", *vdtoolkit.envs.ENVIRONMENTS]
+    names = [*vdtoolkit.envs.ENVIRONMENTS, *vdtoolkit.envs.WRAPPERS]
+    assert vdtoolkit.envs.__all__ == ["ENVIRONMENTS", "WRAPPERS", *names]
 
 
 def test_modules_are_imported_when_they_are_asked_for():
