@@ -405,6 +405,25 @@ def test_a_reward_that_is_not_finite_is_refused(bad, reward):
         advance(started(reward=reward), "abcd", rewards={"a": 0.0, "d": bad})
 
 
+@pytest.mark.parametrize("reward", ["mean", "sum"])
+def test_a_vector_reward_is_refused_with_a_way_out(reward):
+    with says(
+        ValueError,
+        "agent 'd': reward is a vector, [1. 2.]: a team learns from one number; wrap the env in "
+        "one that weighs the parts, such as momaland's LinearizeReward",
+    ):
+        advance(started(reward=reward), "abcd", rewards={"a": 0.0, "d": np.array([1.0, 2.0])})
+
+
+def test_who_is_reported_as_out_takes_no_part_in_the_mean():
+    episode, pay = started(), {"a": 4.0, "b": 2.0, "c": 0.0, "d": 0.0}
+    infos = {"c": {"alive": False}, "d": {"alive": False}}
+    assert the(advance(episode, "abcd", rewards=pay, infos=infos).reward) == 1.5  # all took part
+    assert the(advance(episode, "abcd", rewards=pay, infos=infos).reward) == 3.0
+    assert the(advance(episode, "abcd", rewards=pay).reward) == 3.0
+    assert the(advance(episode, "abcd", rewards=pay).reward) == 1.5  # back again
+
+
 ALL = dict(zip("orlt", ("abcd",) * 4, strict=True))  # of whom step() tells in which dict
 
 
