@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would 
 
 from rich.console import Console
 
-from benchmarks import loops, memory, report, updates
+from benchmarks import loops, memory, report, shares, updates
 
 Part = Callable[[float, Sequence[int]], list[report.Row]]
 
@@ -23,6 +23,7 @@ PARTS: dict[str, Part] = {
     "update": updates.updates,
     "act": loops.acting,
     "loop": loops.whole,
+    "shares": shares.shares,
     "scaling": loops.scaling,
     "busy": updates.busy,
     "start": loops.first_25000,

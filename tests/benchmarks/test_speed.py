@@ -47,7 +47,7 @@ def _once(runs):
 
 
 @pytest.mark.usefixtures("_tiny")
-@pytest.mark.parametrize("part", ["floor", "update", "act", "loop", "scaling", "busy"])
+@pytest.mark.parametrize("part", ["floor", "update", "act", "loop", "shares", "scaling", "busy"])
 def test_every_part_prints_a_table_and_keeps_its_numbers(part, tmp_path, capsys):
     out = tmp_path / "speed.json"
     asked = ["--only", part, "--seconds", "0.01", "--threads", "1", "--json", str(out)]

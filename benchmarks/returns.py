@@ -1,0 +1,115 @@
+"""What a team has learned after so many env steps, ours beside XuanCe's, on the same environment.
+
+    python -m benchmarks.returns --env spread --moves 50000 --seeds 0 1 2 --out returns.md
+
+Each cell is the mean team return of 100 greedy episodes after training; the team's reward is the
+mean over the agents for both.  Intervals are Student's t over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+
+from benchmarks import report
+from benchmarks.peers.setup import VENVS
+from vdtoolkit import ALGORITHMS, evaluate, train
+from vdtoolkit.making import EnvMaker
+
+N_ENVS = 8
+HERE = Path(__file__).parent
+Play = Callable[[str, str, int, int], list[float]]  # env, algorithm, moves, seed -> returns
+
+
+def maker(env: str) -> EnvMaker:
+    """mpe2's simple_spread as it comes, or an id of lbforaging."""
+    return EnvMaker("mpe2.simple_spread_v3" if env == "spread" else f"gymnasium:lbforaging:{env}")
+
+
+def ours(env: str, algorithm: str, moves: int, seed: int) -> list[float]:
+    """Ours with its defaults, one update an episode."""
+    make = maker(env)
+    agents = ALGORITHMS[algorithm](make(), seed=seed)
+    train(agents, make, moves, N_ENVS, seed=seed)
+    return evaluate(agents, make, 100, seed=seed + 1000).returns.tolist()
+
+
+def untrained(env: str, algorithm: str, moves: int, seed: int) -> list[float]:
+    """The team that moves at random."""
+    make = maker(env)
+    agents = ALGORITHMS[algorithm](make(), seed=seed, epsilon_start=1.0)
+    return evaluate(agents, make, 100, seed=seed + 1000, explore=True).returns.tolist()
+
+
+def xuance(
+    venvs: Path, settings: str, env: str, algorithm: str, moves: int, seed: int
+) -> list[float]:
+    """XuanCe's, in its own environment."""
+    command = [venvs / "xuance" / "bin" / "python", HERE / "peers" / "xuance_returns.py"]
+    words = ["--env", env, "--algorithm", algorithm, "--moves", moves, "--seed", seed]
+    words += ["--settings", settings, "--envs", N_ENVS]
+    done = subprocess.run(
+        [str(word) for word in [*command, *words]], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"XuanCe failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])["returns"]
+
+
+def row(who: str, algorithm: str, play: Play, env: str, moves: int, seeds: Sequence[int]) -> dict:
+    """One line of the table: each seed's mean, and the mean over seeds with its interval."""
+    begun = time.perf_counter()
+    means = [float(np.mean(play(env, algorithm, moves, seed))) for seed in seeds]
+    taken = (time.perf_counter() - begun) / len(seeds)
+    mean, n = float(np.mean(means)), len(means)
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(means, ddof=1) / n**0.5) if n > 1 else np.nan
+    return {
+        "env": env,
+        "moves": moves,
+        "algorithm": algorithm,
+        "who": who,
+        "mean return": f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]",
+        "by seed": ", ".join(f"{m:.2f}" for m in means),
+        "seconds a seed": round(taken),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.returns", description=__doc__)
+    parser.add_argument("--env", default="spread", help="spread, or an id of lbforaging")
+    parser.add_argument("--moves", type=int, default=50_000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--algorithms", nargs="+", default=["qmix", "vdn"])
+    parser.add_argument("--who", nargs="+", default=["random", "vdtoolkit", "own", "equal"])
+    parser.add_argument("--venvs", type=Path, default=VENVS)
+    parser.add_argument("--out", type=Path, help="Markdown")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    players: dict[str, tuple[str, Play]] = {
+        "random": ("random", untrained),
+        "vdtoolkit": ("vdtoolkit, its defaults", ours),
+        "own": ("XuanCe, its configuration", partial(xuance, asked.venvs, "own")),
+        "equal": ("XuanCe, our configuration", partial(xuance, asked.venvs, "equal")),
+    }
+    rows = []
+    for algorithm in asked.algorithms:
+        for name in asked.who:
+            who, play = players[name]
+            rows.append(row(who, algorithm, play, asked.env, asked.moves, asked.seeds))
+            print(rows[-1], flush=True)
+            if asked.out:
+                asked.out.write_text(report.markdown(rows) + "\n", "utf-8")
+    print(report.markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
