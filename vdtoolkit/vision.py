@@ -55,13 +55,16 @@ class ConvFront(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., H * W * C] of any dtype -> [..., out_dim]."""
-        frames = x.reshape(-1, *self.shape).permute(0, 3, 1, 2).to(self.out.weight.dtype)
-        features = torch.relu(self.out(self._convolved(frames * self.scale).flatten(1)))
+        frames = x.reshape(-1, *self.shape).permute(0, 3, 1, 2)
+        features = torch.relu(self.out(self._convolved(frames).flatten(1)))
         return features.reshape(*x.shape[:-1], -1)
 
     def _convolved(self, frames: Tensor) -> Tensor:
-        if self.block > 1:
-            frames = F.avg_pool2d(frames, self.block)
+        dtype = next(self.layers.parameters()).dtype
+        if self.block > 1:  # a few at a time: as floats they are four times as large
+            parts = frames.split(4)
+            frames = torch.cat([F.avg_pool2d(part.to(dtype), self.block) for part in parts])
+        frames = frames.to(dtype) * self.scale
         for layer in self.layers:
             frames = torch.relu(layer(frames))
         return frames
