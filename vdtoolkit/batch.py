@@ -13,8 +13,8 @@ from torch import Tensor
 class View:
     """What is seen at some moments; `...` are any leading axes, the same for all four."""
 
-    obs: Tensor  # [..., N, O] float32
-    state: Tensor  # [..., S] float32
+    obs: Tensor  # [..., N, O] as stored, or as `Agents.see` gives it
+    state: Tensor  # [..., S] likewise
     available: Tensor  # [..., N, A] bool
     alive: Tensor  # [..., N] bool
 
