@@ -119,7 +119,7 @@ def test_auto_takes_workers_where_a_step_costs_something(monkeypatch):
 def test_send_returns_at_once_and_a_reset_in_between_starts_anew():
     class Slow(Relay):
         def step(self, actions):
-            time.sleep(0.3)
+            time.sleep(1.0)
             return super().step(actions)
 
     envs = stream(Slow, 2, workers=2)
@@ -127,9 +127,9 @@ def test_send_returns_at_once_and_a_reset_in_between_starts_anew():
         step = envs.reset(4)
         begun = time.perf_counter()
         envs.send(lots(step, np.random.default_rng(8)))
-        assert time.perf_counter() - begun < 0.15
+        assert time.perf_counter() - begun < 0.5
         envs.receive()
-        assert time.perf_counter() - begun > 0.3
+        assert time.perf_counter() - begun > 1.0
         envs.send(lots(step, np.random.default_rng(8)))
         assert rows([envs.reset(4)]) == rows([step])
     finally:
@@ -229,13 +229,13 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout(tmp_path):
     try:
         rng, step = np.random.default_rng(8), envs.reset(4)
         step = envs.step(lots(step, rng))
-        envs.timeout = 1.0
+        envs.timeout = 3.0
         begun = time.monotonic()
         with pytest.warns(RuntimeWarning, match="gave no answer in time: an environment hangs"):
             step = envs.step(lots(step, rng))
-        assert 0.9 < time.monotonic() - begun < 30
+        assert 2.9 < time.monotonic() - begun < 60
         assert step.lost.sum() == 2
-        envs.timeout = 60.0
+        envs.timeout = 600.0
         assert envs.step(lots(step, rng)).first.sum() == 2
     finally:
         envs.close()
