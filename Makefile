@@ -1,6 +1,7 @@
 # make demo   the main job: what each method believes about QTRAN's game (about 2 minutes)
 # make test   the tests (what CI runs); make test-all adds the long learning runs
 # make check  ruff and mypy
+# make bridges  our environments in other tools, each in an environment of its own (10 GB, see docs/bridges.md)
 # Everything is set up in .venv by itself; PYTHON=... chooses the interpreter.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all check format build clean
+.PHONY: demo test test-all bridges check format build clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -21,6 +22,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -q -m "slow or not slow"
+
+bridges: $(STAMP)
+	@TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python tests/bridges/run_all.py
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

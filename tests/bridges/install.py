@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bridges.tools import ROOT, TOOLS
 
 FOLDER = Path(os.environ.get("BRIDGES", ROOT / ".venvs" / "bridges"))
+INDEX = os.environ.get("TORCH_INDEX", "")  # where torch is built for CPUs, as for make test
 TESTS = ["pytest>=8", "pytest-timeout>=2.3"]
 
 
@@ -32,7 +33,8 @@ def install(name: str) -> Path:
     print(f"{name}: installing {requirements[0]} into {FOLDER / name}", flush=True)
     venv.create(FOLDER / name, clear=True, with_pip=True)
     (torch,) = (line for line in requirements if line.startswith("torch=="))
-    pip(name, torch)  # first and alone: with the others pip may take one with gigabytes of CUDA
+    index = ["--index-url", INDEX] if INDEX else []
+    pip(name, *index, torch)  # first and alone: beside others it may bring gigabytes of CUDA
     pip(name, *requirements, "-e", str(ROOT))
     stamp.write_text(mark.hexdigest(), encoding="utf-8")
     return python(name)
@@ -46,7 +48,7 @@ def pip(name: str, *arguments: str) -> None:
 
 def main() -> None:
     """Install the named tools, or all."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=", ".join(TOOLS))
     for name in parser.parse_args().tools or TOOLS:
         install(name)
