@@ -16,7 +16,7 @@ from vector_envs import Lengths
 
 from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.finite import FiniteStream
-from vdtoolkit.stream import VectorStream, stream
+from vdtoolkit.stream import VectorStream, _cost, stream
 from vdtoolkit.team import Team, TeamEpisode
 from vdtoolkit.team_env import TeamEnv
 
@@ -224,6 +224,15 @@ def test_others_are_played_in_a_row_and_share_the_team():
     assert team.state_dim == 7
     assert len(made) == E
     assert len({id(env) for env in made}) == E
+
+
+def test_what_a_step_costs_is_measured_by_moves_that_masks_allow():
+    class Slow(Relay):
+        def step(self, actions):
+            time.sleep(0.02)
+            return super().step(actions)
+
+    assert 0 < _cost(TeamEnv(Relay())) < 0.02 < _cost(TeamEnv(Slow())) < 0.5
 
 
 def test_a_wrapped_finite_game_is_played_with_its_wrapper():

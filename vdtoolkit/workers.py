@@ -220,9 +220,9 @@ class _Worker:
         if not ready:
             return None, "it gave no answer in time: an environment hangs (timeout=)"
         with suppress(EOFError, OSError):
-            if self._pipe.poll():
+            if self._pipe in ready or self._pipe.poll():
                 answer = self._pipe.recv_bytes()
-                return None if answer == DONE else pickle.loads(answer)
+                return None if answer == DONE else _understood(answer)
         self._process.join(5.0)
         return None, f"it died with exit code {self._process.exitcode}"
 
@@ -231,6 +231,13 @@ class _Worker:
         self._process.kill()
         self._process.join()
         self._pipe.close()
+
+
+def _understood(answer: bytes) -> tuple[BaseException | None, str]:
+    error, words = pickle.loads(answer)
+    with suppress(Exception):  # of a kind that this process does not know
+        return pickle.loads(error), words
+    return None, words
 
 
 # -- in the worker ------------------------------------------------------------------------------
@@ -262,13 +269,11 @@ def _work(
 
 
 def _last_words(error: BaseException) -> bytes:
+    """The traceback, and the error itself where it can be pickled."""
     words = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    try:
-        told = pickle.dumps((error, words))
-        pickle.loads(told)
-    except Exception:
-        return pickle.dumps((None, words))
-    return told
+    with suppress(Exception):
+        return pickle.dumps((pickle.dumps(error), words))
+    return pickle.dumps((b"", words))
 
 
 def _end_with_parent() -> None:
