@@ -1,8 +1,10 @@
 """What XuanCe's QMIX or VDN reach in so many env steps: 100 greedy episodes.
 
 --settings own: XuanCe's published configuration (simple_spread's; rware's for foraging, where it
-has none), made for 10 million steps: it explores nearly at random in the first 100,000.
+has none), made for 10 million steps.
 --settings equal: the network, batch, step size, exploration and updates that ours has by default.
+XuanCe divides `decay_step_greedy` by the number of envs and then counts the steps of all of them,
+so that exploration ends that many times sooner than it says: here it is multiplied beforehand.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ def settings() -> Namespace:
         epochs = max(1, round(flags.envs * flags.updates))
         changes |= RECURRENT | {"parallels": flags.envs, "n_epochs": epochs}
         changes |= {"N_recurrent_layers": 1, "dropout": 0}
+        changes["decay_step_greedy"] = 50_000 * flags.envs
     return config(flags.algorithm, **changes)
 
 
