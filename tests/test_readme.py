@@ -12,6 +12,8 @@ import tyro
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.cli import COMMANDS
+from vdtoolkit.commands.evaluate import Options as EvaluateOptions
+from vdtoolkit.commands.train import options_type as train_options
 from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
 from vdtoolkit.igm.command import check, options_type
 from vdtoolkit.making import EnvMaker
@@ -94,6 +96,11 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
         assert command in COMMANDS
         if command == "check-env":
             assert EnvMaker.parse(arguments[0], arguments[2::2])().possible_agents
+        elif command == "train" and "--help" not in arguments:
+            options = tyro.cli(train_options("qmix"), args=arguments)
+            assert EnvMaker.parse(options.env, options.env_arg, options.wrap)().possible_agents
+        elif command == "evaluate":
+            tyro.cli(EvaluateOptions, args=arguments)
         elif "--help" not in arguments:
             game, algorithms = check(tyro.cli(options_type(), args=arguments))
             assert game().possible_agents
@@ -103,7 +110,7 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
 
 
 def test_no_other_kind_of_command_is_shown():
-    known = ("make ", "vdtoolkit ", "echo ", "pip install .", "python examples/")
+    known = ("make ", "vdtoolkit ", "echo ", "pip install .", "pip install '.[", "python examples/")
     assert [line for line in commands() if not line.startswith(known)] == []
 
 

@@ -1,0 +1,148 @@
+"""Environments that nobody here wrote, each trained by the same command, each beside a random team.
+
+    python benchmarks/environments.py                      train all that are installed
+    python benchmarks/environments.py --only pursuit rware_tiny
+    python benchmarks/environments.py --table              only the table, of what was trained
+
+Runs `vdtoolkit train` with the flags below and leaves its folder in runs/environments/NAME; then
+prints the table of all result.json files there, as Markdown.  `pip install .[envs]` brings all
+but momaland, whose packages clash with these: it wants an environment of its own
+(`pip install . momaland`), in which this script runs just the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+# name: (package, flags of vdtoolkit train)
+TABLE = {
+    "simple_spread": (
+        "mpe2",
+        "--env mpe2.simple_spread_v3 --env-arg local_ratio=0.0 --moves 200000",
+    ),
+    "simple_speaker_listener": (
+        "mpe2",
+        "--env mpe2.simple_speaker_listener_v4 --moves 200000",
+    ),
+    "simple_reference": (
+        "mpe2",
+        "--env mpe2.simple_reference_v3 --env-arg local_ratio=0.0 --moves 200000",
+    ),
+    "foraging": (
+        "lbforaging",
+        "--env gymnasium:lbforaging:Foraging-8x8-2p-1f-coop-v3 --reward sum --moves 400000",
+    ),
+    "rware_tiny": (
+        "rware",
+        "--env gymnasium:rware:rware-tiny-2ag-v2 --env-arg max_steps=200 --reward sum "
+        "--moves 400000",
+    ),
+    "pursuit": (
+        "pettingzoo",
+        "--env pettingzoo.sisl.pursuit_v5 --env-arg max_cycles=100 --algorithm vdn "
+        "--moves 100000 --eval-episodes 8 --final-episodes 50",
+    ),
+    "knights_archers_zombies": (
+        "pettingzoo",
+        "--env pettingzoo.butterfly.knights_archers_zombies_v11 --env-arg max_cycles=300 "
+        "--reward sum --moves 200000 --eval-episodes 16",
+    ),
+    "cooperative_pong": (
+        "pettingzoo",
+        "--env pettingzoo.butterfly.cooperative_pong_v6 --env-arg max_cycles=100 "
+        "--wrap supersuit.color_reduction_v0(mode='full') "
+        "--wrap supersuit.resize_v1(x_size=42,y_size=24) --state joint "
+        "--moves 30000 --eval-episodes 8 --final-episodes 50",
+    ),
+    "momaland_item_gathering": (
+        "momaland",
+        "--env momaland.envs.item_gathering.moitem_gathering_v0 "
+        "--env-arg num_timesteps=30 --env-arg reward_mode=team "
+        "--wrap momaland.utils.parallel_wrappers.LinearizeReward("
+        "{'agent_0':[1,1,1],'agent_1':[1,1,1]}) --moves 200000",
+    ),
+}
+COLUMNS = (
+    "environment | agents | method | moves | random team | trained team | over | apart | moves/s"
+)
+
+
+def main() -> int:
+    """Train what is asked for, print the table; the number of runs that failed."""
+    options = parse()
+    failed = []
+    for name in [] if options.table else options.only or TABLE:
+        package, _ = TABLE[name]
+        if importlib.util.find_spec(package) is None:
+            print(f"{name}: skipped, {package} is not installed here", file=sys.stderr)
+            continue
+        words = [*command(name), *options.rest, "--out", str(options.out / name)]
+        print(f"{name}: {shlex.join(['vdtoolkit', *words])}", file=sys.stderr, flush=True)
+        if subprocess.run([sys.executable, "-m", "vdtoolkit", *words], check=False).returncode:
+            failed.append(name)
+    print(table(options.out))
+    for name in failed:
+        print(f"{name} failed", file=sys.stderr)
+    return len(failed)
+
+
+def parse() -> argparse.Namespace:
+    """The options; what is not known here goes on to vdtoolkit train, after the flags above."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=TABLE, metavar="NAME", help=", ".join(TABLE))
+    parser.add_argument("--out", type=Path, default=Path("runs/environments"))
+    parser.add_argument("--table", action="store_true", help="train nothing, print the table")
+    parser.epilog = "any other flag goes to vdtoolkit train: --moves 2000, --seeds 3, ..."
+    options, options.rest = parser.parse_known_args()
+    return options
+
+
+def command(name: str) -> list[str]:
+    """The words of `vdtoolkit train` for one environment; blanks separate, nothing is quoted."""
+    return ["train", *TABLE[name][1].split(" ")]
+
+
+def table(out: Path) -> str:
+    """All results in the folder as Markdown, in the order above."""
+    rows = [COLUMNS, " | ".join("---" for _ in COLUMNS.split(" | "))]
+    for name in TABLE:
+        path = out / name / "result.json"
+        if path.exists():
+            rows.append(" | ".join(row(name, json.loads(path.read_text(encoding="utf-8")))))
+    return "\n".join(f"| {line} |" for line in rows)
+
+
+def row(name: str, told: dict) -> list[str]:
+    """One environment's cells."""
+    final, runs = told["final"], told["runs"]
+    speed = sum(run["moves"] for run in runs) / sum(run["seconds"] for run in runs)
+    return [
+        name,
+        str(len(told["team"]["agents"])),
+        told["algorithm"],
+        f"{runs[0]['moves']:,}",
+        scored(told["baseline"]),
+        scored(final),
+        f"{final['n']} {final['of']}",
+        told["beside_random"],
+        f"{speed:,.0f}",
+    ]
+
+
+def scored(score: dict) -> str:
+    """Mean and interval, and the win rate where there is one."""
+    low, high = score["interval"]
+    wins = "" if score["win_rate"] is None else f", wins {score['win_rate']:.0%}"
+    return f"{score['mean']:.4g} [{low:.4g}, {high:.4g}]{wins}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
