@@ -20,52 +20,63 @@ import subprocess
 import sys
 from pathlib import Path
 
+# short trainings want larger steps and a fast target; these envs show velocities or the whole board
+SHORT = "--no-recurrent --lr 0.001 --target-interval 50 --n-envs 4 --workers 0"
+
 # name: (package, flags of vdtoolkit train)
 TABLE = {
     "simple_spread": (
         "mpe2",
-        "--env mpe2.simple_spread_v3 --env-arg local_ratio=0.0 --moves 200000",
+        "--env mpe2.simple_spread_v3 --env-arg local_ratio=0.0 --moves 40000 "
+        f"--epsilon-steps 10000 {SHORT}",
     ),
     "simple_speaker_listener": (
         "mpe2",
-        "--env mpe2.simple_speaker_listener_v4 --moves 200000",
+        "--env mpe2.simple_speaker_listener_v4 --moves 60000 --algorithm vdn "
+        f"--epsilon-steps 20000 {SHORT}",
     ),
     "simple_reference": (
         "mpe2",
-        "--env mpe2.simple_reference_v3 --env-arg local_ratio=0.0 --moves 200000",
+        "--env mpe2.simple_reference_v3 --env-arg local_ratio=0.0 --moves 80000 "
+        f"--algorithm vdn --epsilon-steps 30000 {SHORT}",
     ),
     "foraging": (
         "lbforaging",
-        "--env gymnasium:lbforaging:Foraging-8x8-2p-1f-coop-v3 --reward sum --moves 400000",
+        "--env gymnasium:lbforaging:Foraging-8x8-2p-1f-coop-v3 --reward sum --moves 100000 "
+        f"--epsilon-steps 40000 {SHORT}",
     ),
     "rware_tiny": (
         "rware",
         "--env gymnasium:rware:rware-tiny-2ag-v2 --env-arg max_steps=200 --reward sum "
-        "--moves 400000",
+        f"--moves 60000 --epsilon-steps 30000 {SHORT} --final-episodes 50",
     ),
     "pursuit": (
         "pettingzoo",
         "--env pettingzoo.sisl.pursuit_v5 --env-arg max_cycles=100 --algorithm vdn "
-        "--moves 100000 --eval-episodes 8 --final-episodes 50",
+        f"--batch-size 8 --moves 20000 --epsilon-steps 10000 {SHORT} --eval-every 4000 "
+        "--eval-episodes 8 --final-episodes 30",
     ),
     "knights_archers_zombies": (
         "pettingzoo",
         "--env pettingzoo.butterfly.knights_archers_zombies_v11 --env-arg max_cycles=300 "
-        "--reward sum --moves 200000 --eval-episodes 16",
+        f"--reward sum --algorithm vdn --moves 80000 --epsilon-steps 30000 {SHORT} "
+        "--eval-every 10000 --eval-episodes 16",
     ),
     "cooperative_pong": (
         "pettingzoo",
         "--env pettingzoo.butterfly.cooperative_pong_v6 --env-arg max_cycles=100 "
-        "--wrap supersuit.color_reduction_v0(mode='full') "
-        "--wrap supersuit.resize_v1(x_size=42,y_size=24) --state joint "
-        "--moves 30000 --eval-episodes 8 --final-episodes 50",
+        "--env-arg render_mode=rgb_array --wrap supersuit.color_reduction_v0(mode='full') "
+        "--wrap supersuit.resize_v1(x_size=42,y_size=24) --wrap supersuit.frame_stack_v1(2) "
+        f"--state joint --algorithm vdn --batch-size 16 --moves 10000 --epsilon-steps 5000 {SHORT} "
+        "--eval-every 2500 --eval-episodes 8 --final-episodes 30",
     ),
     "momaland_item_gathering": (
         "momaland",
         "--env momaland.envs.item_gathering.moitem_gathering_v0 "
         "--env-arg num_timesteps=30 --env-arg reward_mode=team "
         "--wrap momaland.utils.parallel_wrappers.LinearizeReward("
-        "{'agent_0':[1,1,1],'agent_1':[1,1,1]}) --moves 200000",
+        "{'agent_0':[1,1,1],'agent_1':[1,1,1]}) --moves 60000 --epsilon-steps 20000 "
+        f"--algorithm vdn {SHORT}",
     ),
 }
 COLUMNS = (
