@@ -163,6 +163,13 @@ def test_an_agent_that_is_not_observed_is_a_row_of_zeros():
     assert team.encode_obs({"c": np.array([1.0, 2.0])}).tolist() == [[0, 0], [0, 0], [1, 2], [0, 0]]
 
 
+def test_rows_go_by_name_whatever_the_order_of_the_dict():
+    seen = {a: np.full(2, k, np.float32) for k, a in enumerate("abcd")}
+    backwards = dict(reversed(seen.items()))
+    for observations in (seen, backwards):
+        assert plain_team().encode_obs(observations)[:, 0].tolist() == [0, 1, 2, 3]
+
+
 def test_the_mask_is_taken_out_of_the_observation():
     team = Team.from_env(Relay(masks="observations"))
     assert team.obs_dims == [3, 4, 4]
@@ -433,6 +440,9 @@ def test_an_observation_of_another_size_is_refused():
         "agent 'b': observation has shape (3,), its space Box(-9.0, 9.0, (2,), float32) has (2,)",
     ):
         plain_team().encode_obs({"a": np.zeros(2), "b": np.zeros(3)})
+    for shape in ((3,), (1,), (2, 1), ()):
+        with pytest.raises(ValueError, match=r"^agent 'a': observation has shape .* has "):
+            plain_team().encode_obs(dict.fromkeys("abcd", np.zeros(shape)))
 
 
 @pytest.mark.parametrize(("bad", "shown"), [(np.nan, "nan"), (-np.inf, "-inf"), (1e39, "1e+39")])

@@ -100,6 +100,25 @@ def test_only_who_reads_the_state_has_a_front_for_it(name):
     assert has or not agents.reads_state
 
 
+@pytest.mark.parametrize("name", ["qmix", "qatten"])
+def test_what_comes_after_is_seen_by_the_targets_own_front(name):
+    agents = ALGORITHMS[name](maker("images, no state")(), **SMALL)
+    train(agents, maker("images, no state"), 12, 2)
+    agents.sync_target()
+    batch = agents.replay.batch(np.arange(3))
+
+    def told():
+        return {key: value.item() for key, value in agents.loss(batch)[1].items()}
+
+    before = told()
+    with torch.no_grad():
+        for p in agents.target.mixer_front.parameters():
+            p.add_(0.5)
+    after = told()
+    assert after["q_tot"] == before["q_tot"]
+    assert after["target"] != before["target"]
+
+
 def test_a_team_learns_what_its_images_say():
     kind = "images, no state"
     agents = ALGORITHMS["vdn"](maker(kind)(), seed=0, epsilon_steps=300, gamma=0.5, **SMALL)
