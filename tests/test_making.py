@@ -238,14 +238,22 @@ def test_what_is_no_environment_is_refused():
 # -- wrappers -------------------------------------------------------------------------------------
 
 
-def test_wrappers_are_put_on_from_the_inside_out():
-    maker = EnvMaker.parse(
-        "vdtoolkit.envs.matrix_game_v0",
-        [],
-        ["supersuit.pad_observations_v0", "supersuit.frame_stack_v1(3)"],
+def test_wrappers_are_put_on_from_the_inside_out(tmp_path, monkeypatch):
+    (tmp_path / "tags_of_a_test.py").write_text(
+        "def tag(env, name, end=''):\n"
+        "    env.tags = [*getattr(env, 'tags', []), name + end]\n"
+        "    return env\n"
     )
-    inner = EnvMaker("vdtoolkit.envs.matrix_game_v0")().observation_space("agent_0").shape
-    assert maker().observation_space("agent_0").shape == (3 * inner[0],)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["tags_of_a_test.tag('inner')", "tags_of_a_test.tag('outer', end='!')"]
+    assert made("vdtoolkit.envs.two_step_v0", [], words).tags == ["inner", "outer!"]
+
+
+def test_a_wrapper_without_arguments_needs_no_brackets():
+    words = ["supersuit.pad_observations_v0", "supersuit.frame_stack_v1(3)"]
+    env = made("vdtoolkit.envs.matrix_game_v0", [], words)
+    inner = made("vdtoolkit.envs.matrix_game_v0").observation_space("agent_0").shape
+    assert env.observation_space("agent_0").shape == (3 * inner[0],)
 
 
 @pytest.mark.parametrize("text", ["supersuit.f(x=y)", "f(1", "supersuit.f(1)(2)", "resize()", ""])

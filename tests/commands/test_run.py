@@ -1,0 +1,24 @@
+"""One team's training: what is counted."""
+
+import pytest
+
+from vdtoolkit.commands import run as runs
+
+
+def test_the_clock_stands_still_while_teams_are_evaluated(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(runs.time, "perf_counter", lambda: now[0])
+    clock = runs.Clock()
+    now[0] = 103.0
+    assert clock.seconds() == 3.0
+    with clock.stopped():
+        now[0] = 110.0
+        assert clock.seconds() == 3.0
+    assert clock.seconds() == 3.0
+    with pytest.raises(KeyboardInterrupt), clock.stopped():
+        now[0] = 120.0
+        raise KeyboardInterrupt
+    now[0] = 121.0
+    assert clock.seconds() == 4.0
+    clock.start()
+    assert clock.seconds() == 0.0
