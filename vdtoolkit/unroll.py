@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 ONES = 16  # columns beside e: the first is one and carries the biases, the others are zero
+CHUNK = 1024  # rows of several moments in one matrix product, where no memory stands between
 ROWS = 512  # rows that are run through the episode together: more would leave the cache
 
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -87,26 +88,33 @@ class _Unroll(torch.autograd.Function):
         wh_r, wh_z, wh_n = (w.t().contiguous() for w in wh.split(size))
         bh_n = bh[2 * size :]
 
-        kept = t if learns else 1  # without a gradient every moment overwrites the last
+        together = max(1, CHUNK // rows)  # moments whose inputs are one matrix product
+        kept = (
+            t if learns else min(together, t)
+        )  # without a gradient every chunk overwrites the last
         e = x.new_zeros(kept, rows, size + ONES)
         e[..., size] = 1.0
-        r, z, n, hn = x.new_empty(4, kept, rows, size).unbind(0)
+        r, z, n = x.new_empty(3, kept, rows, size).unbind(0)
+        hn = x.new_empty(kept, rows, size)
         h = x.new_empty(t + 1, rows, size)
         h[0] = carry
-        moments = zip(
-            x.unbind(0),
-            h.unbind(0),
-            h[1:].unbind(0),
-            *(a.unbind(0) * (t // kept) for a in (e[..., :size], e, r, z, n, hn)),
-            strict=False,
-        )
-        for x_t, h_t, h_next, e_t, e1, r_t, z_t, n_t, hn_t in moments:
-            torch.mm(x_t, w_e, out=e_t).add_(be).relu_()
-            torch.mm(e1, wi_r, out=r_t).addmm_(h_t, wh_r).sigmoid_()
-            torch.mm(e1, wi_z, out=z_t).addmm_(h_t, wh_z).sigmoid_()
-            torch.mm(h_t, wh_n, out=hn_t).add_(bh_n)
-            torch.mm(e1, wi_n, out=n_t).addcmul_(r_t, hn_t).tanh_()
-            torch.lerp(n_t, h_t, z_t, out=h_next)
+        x = x.contiguous()
+        at_h = h.unbind(0)
+        at = list(zip(r.unbind(0), z.unbind(0), n.unbind(0), hn.unbind(0), strict=True))
+        for start in range(0, t, together):
+            now = slice(start, min(start + together, t))
+            place = now if learns else slice(0, now.stop - start)
+            e1 = e[place].flatten(0, 1)
+            torch.mm(x[now].flatten(0, 1), w_e, out=e1[:, :size]).add_(be).relu_()
+            for gate, weight in ((r, wi_r), (z, wi_z), (n, wi_n)):
+                torch.mm(e1, weight, out=gate[place].flatten(0, 1))
+            for k, (r_t, z_t, n_t, hn_t) in enumerate(at[place], start):
+                h_t = at_h[k]
+                r_t.addmm_(h_t, wh_r).sigmoid_()
+                z_t.addmm_(h_t, wh_z).sigmoid_()
+                torch.mm(h_t, wh_n, out=hn_t).add_(bh_n)
+                n_t.addcmul_(r_t, hn_t).tanh_()
+                torch.lerp(n_t, h_t, z_t, out=at_h[k + 1])
         hidden = h[1:]
         q = torch.addmm(bq, hidden.view(t * rows, size), wq.t().contiguous())
         if learns:
@@ -131,44 +139,51 @@ class _Unroll(torch.autograd.Function):
 
         wi_r, wi_z, wi_n = wi.split(size)
         wh_r, wh_z, wh_n = wh.split(size)
-        d_we, d_be = torch.zeros_like(we), x.new_zeros(rows, size)
+        d_we, d_be, d_bhn = torch.zeros_like(we), x.new_zeros(size), x.new_zeros(size)
         d_ir, d_iz, d_in = x.new_zeros(3, size, size + ONES).unbind(0)
         d_hr, d_hz, d_hn = x.new_zeros(3, size, size).unbind(0)
-        d_bhn = x.new_zeros(rows, size)
-        d_h = x.new_zeros(rows, size)
-        # what enters the gates before their squashing
-        g_r, g_z, g_n, g_hn, d_e, g_e = x.new_empty(6, rows, size).unbind(0)
-        turned = [g.t() for g in (g_r, g_z, g_n, g_hn, g_e)]
-        g_r_t, g_z_t, g_n_t, g_hn_t, g_e_t = turned
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        arrays = (x, e, e[..., :size], r, z, n, hn, h, d_out)
-        moments = list(zip(range(t), *(a.unbind(0) for a in arrays), strict=False))
-        for k, x_t, e1, e_t, r_t, z_t, n_t, hn_t, h_t, d_out_t in reversed(moments):
-            d_h.add_(d_out_t)
-            torch.addcmul(d_h, d_h, z_t, value=-1, out=d_e)  # d_n
-            _tanh_backward(d_e, n_t, grad_input=g_n)
-            torch.mul(g_n, r_t, out=g_hn)
-            torch.mul(g_n, hn_t, out=d_e)  # d_r
-            _sigmoid_backward(d_e, r_t, grad_input=g_r)
-            torch.sub(h_t, n_t, out=d_e).mul_(d_h)  # d_z
-            _sigmoid_backward(d_e, z_t, grad_input=g_z)
-            d_h.mul_(z_t).addmm_(g_r, wh_r).addmm_(g_z, wh_z).addmm_(g_hn, wh_n)
-            torch.mm(g_r, wi_r, out=d_e).addmm_(g_z, wi_z).addmm_(g_n, wi_n)
-            _relu_backward(d_e, e_t, 0, grad_input=g_e)
-            d_ir.addmm_(g_r_t, e1)
-            d_iz.addmm_(g_z_t, e1)
-            d_in.addmm_(g_n_t, e1)
-            d_hr.addmm_(g_r_t, h_t)
-            d_hz.addmm_(g_z_t, h_t)
-            d_hn.addmm_(g_hn_t, h_t)
-            d_bhn.add_(g_hn)
-            d_we.addmm_(g_e_t, x_t)
-            d_be.add_(g_e)
+        d_h = x.new_zeros(rows, size)
+        work = x.new_empty(rows, size)
+        together = max(1, CHUNK // rows)
+        # what enters the gates before their squashing, of the moments of one chunk
+        g_r, g_z, g_n, g_hn = x.new_empty(4, together, rows, size).unbind(0)
+        at_g = list(zip(g_r.unbind(0), g_z.unbind(0), g_n.unbind(0), g_hn.unbind(0), strict=True))
+        at = list(zip(*(a.unbind(0) for a in (r, z, n, hn, d_out)), h[:-1].unbind(0), strict=True))
+        for start in reversed(range(0, t, together)):
+            now = slice(start, min(start + together, t))
+            for (r_t, z_t, n_t, hn_t, d_out_t, h_t), g in reversed(
+                list(zip(at[now], at_g, strict=False))
+            ):
+                g_r_t, g_z_t, g_n_t, g_hn_t = g
+                d_h.add_(d_out_t)
+                torch.addcmul(d_h, d_h, z_t, value=-1, out=work)  # d_n
+                _tanh_backward(work, n_t, grad_input=g_n_t)
+                torch.mul(g_n_t, r_t, out=g_hn_t)
+                torch.mul(g_n_t, hn_t, out=work)  # d_r
+                _sigmoid_backward(work, r_t, grad_input=g_r_t)
+                torch.sub(h_t, n_t, out=work).mul_(d_h)  # d_z
+                _sigmoid_backward(work, z_t, grad_input=g_z_t)
+                d_h.mul_(z_t).addmm_(g_r_t, wh_r).addmm_(g_z_t, wh_z).addmm_(g_hn_t, wh_n)
+            k = now.stop - start
+            gr, gz, gn, ghn = (g[:k].flatten(0, 1) for g in (g_r, g_z, g_n, g_hn))
+            e1, h1, x1 = e[now].flatten(0, 1), h[now].flatten(0, 1), x[now].flatten(0, 1)
+            d_ir.addmm_(gr.t(), e1)
+            d_iz.addmm_(gz.t(), e1)
+            d_in.addmm_(gn.t(), e1)
+            d_hr.addmm_(gr.t(), h1)
+            d_hz.addmm_(gz.t(), h1)
+            d_hn.addmm_(ghn.t(), h1)
+            d_bhn.add_(ghn.sum(0))
+            d_e = torch.mm(gr, wi_r, out=ghn).addmm_(gz, wi_z).addmm_(gn, wi_n)
+            g_e = _relu_backward(d_e, e1[:, :size], 0, grad_input=gr)
+            d_we.addmm_(g_e.t(), x1)
+            d_be.add_(g_e.sum(0))
             if d_x is not None:
-                torch.mm(g_e, we, out=d_x[k])
+                torch.mm(g_e, we, out=d_x[now].flatten(0, 1))
         d_i = torch.cat([d_ir, d_iz, d_in])
         d_bi = d_i[:, size]
-        d_bh = torch.cat([d_bi[: 2 * size], d_bhn.sum(0)])
+        d_bh = torch.cat([d_bi[: 2 * size], d_bhn])
         d_carry = d_h if ctx.needs_input_grad[1] else None
         d_wh = torch.cat([d_hr, d_hz, d_hn])
-        return d_x, d_carry, d_we, d_be.sum(0), d_i[:, :size], d_bi, d_wh, d_bh, d_wq, d_bq
+        return d_x, d_carry, d_we, d_be, d_i[:, :size], d_bi, d_wh, d_bh, d_wq, d_bq
