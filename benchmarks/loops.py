@@ -27,7 +27,8 @@ class Clock:
     """A callback that notes when how many moves had been made."""
 
     def __init__(self, warm: int) -> None:
-        self.warm, self.ticks = warm, []
+        self.warm = warm
+        self.ticks: list[tuple[int, float]] = []
 
     def __call__(self, agents: Agents, *more: Any) -> None:
         if agents.moves >= self.warm:

@@ -36,11 +36,13 @@ def fill() -> Row:
     """Fill the replay and look at this very process."""
     agents = W3.agents(buffer_size=EPISODES)
     play(agents, Noise(W3, N_ENVS), N_ENVS * W3.T, updates_per_episode=0)
-    before, first = _resident(), len(agents.replay)
+    replay = agents.replay
+    assert replay is not None
+    before, first = _resident(), len(replay)
     play(agents, Noise(W3, N_ENVS), EPISODES * W3.T, updates_per_episode=0)
     grew, peak = _resident() - before, _peak() - before
-    if len(agents.replay) != EPISODES:
-        raise RuntimeError(f"the replay holds {len(agents.replay)} of {EPISODES} episodes")
+    if len(replay) != EPISODES:
+        raise RuntimeError(f"the replay holds {len(replay)} of {EPISODES} episodes")
     arrays = array_bytes(EPISODES - first)
     return {
         "episodes": EPISODES - first,

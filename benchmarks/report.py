@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 def machine() -> dict[str, Any]:

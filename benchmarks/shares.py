@@ -23,7 +23,7 @@ def shares(seconds: float, n_threads: Sequence[int]) -> list[Row]:
     """Shares of the loop's time, in % (8 envs of 3 agents, recurrent QMIX)."""
     rows = []
     for n in n_threads:
-        for env, make in {"mpe2": _mpe2(), "twin": partial(SpreadVectorEnv, 8, 3, 0.0)}.items():
+        for env, make in _makers().items():
             for told, updates in (("1 an episode", EQUAL), ("1 per 8 episodes", NATIVE)):
                 with threads(n):
                     shared = _shares(make, updates, seconds)
@@ -34,8 +34,7 @@ def shares(seconds: float, n_threads: Sequence[int]) -> list[Row]:
 def _shares(make: Callable[[], Any], updates: float, seconds: float) -> Row:
     agents = QMIXAgents(spread_team(3), seed=0)
     envs = stream(make, 8, agents.team)
-    how = {"updates_per_episode": updates}
-    play(agents, envs, WARM, **how)
+    play(agents, envs, WARM, updates_per_episode=updates)
     spent: dict[str, float] = defaultdict(float)
     _clock(agents.replay, "sample", "sampling", spent)
     _clock(agents, "learn_from", "update", spent)
@@ -45,7 +44,7 @@ def _shares(make: Callable[[], Any], updates: float, seconds: float) -> Row:
     _clock(envs, "receive", "environment", spent)
     begun, moves = time.perf_counter(), agents.moves
     while time.perf_counter() - begun < seconds:
-        play(agents, envs, 1000, **how)
+        play(agents, envs, 1000, updates_per_episode=updates)
     whole = time.perf_counter() - begun
     envs.close()
     rest = whole - sum(spent.values())
@@ -73,7 +72,10 @@ def _clock(thing: Any, method: str, name: str, spent: dict[str, float]) -> None:
     setattr(thing, method, clocked)
 
 
-def _mpe2() -> Callable[[], Any]:
+def _makers() -> dict[str, Callable[[], Any]]:
     from mpe2 import simple_spread_v3
 
-    return partial(simple_spread_v3.parallel_env, local_ratio=0.0)
+    return {
+        "mpe2": partial(simple_spread_v3.parallel_env, local_ratio=0.0),
+        "twin": partial(SpreadVectorEnv, 8, 3, 0.0),
+    }

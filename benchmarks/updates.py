@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -97,8 +98,9 @@ def _updates(w: Work, n: int, seconds: float) -> list[Row]:
     products = matmuls(w)
     calls = {"reference": ReferenceLearner(w).learn, **{k: v[1] for k, v in products.items()}}
     for name, own in agents.items():
+        assert own.replay is not None
         batch = own.replay.sample(w.B, rng, own.device)
-        calls[f"{name} learn_from"] = lambda own=own, batch=batch: own.learn_from(batch)
+        calls[f"{name} learn_from"] = partial(own.learn_from, batch)
         calls[f"{name} learn"] = own.learn
     times = in_turn(calls, seconds)
     rate = _rate(w, times)

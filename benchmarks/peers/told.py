@@ -38,7 +38,8 @@ class Clock:
     """Notes how many moves had been made when; the rate after the warm-up."""
 
     def __init__(self, warm: int) -> None:
-        self.warm, self.ticks = warm, []
+        self.warm = warm
+        self.ticks: list[tuple[int, float]] = []
 
     def __call__(self, moves: int) -> None:
         if moves >= self.warm:

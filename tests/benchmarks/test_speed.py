@@ -22,7 +22,7 @@ def test_an_update_is_faster_than_the_plain_reference_learner():
     with threads(1):
         times = in_turn(calls, seconds=1.0, least=9)
     ratio = np.median(times["reference"].seconds) / np.median(times["ours"].seconds)
-    assert ratio > 1.05, f"our W1 update is only {ratio:.2f} times as fast as the reference's"
+    assert ratio > 1.15, f"our W1 update is only {ratio:.2f} times as fast as the reference's"
 
 
 def test_the_reference_learns_what_our_mixer_can_express():
