@@ -27,11 +27,22 @@ Row = list[object]
 
 def run(name: str) -> tuple[bool, list[Row], list[Row]]:
     """Whether a tool's tests all ran and passed; its rows for the two tables."""
-    python = sys.executable if name == "supersuit" else install(name)  # SuperSuit is here anyway
+    try:
+        python = sys.executable if name == "supersuit" else install(name)  # SuperSuit is here
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"{name}: not installed: {error}", flush=True)
+        return False, [], []
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(python), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
-        command += ["tests/bridges", "-k", name, f"--junitxml={report}"]
+        command += [
+            "tests/bridges",
+            "-k",
+            name,
+            "-o",
+            "junit_family=xunit1",
+            f"--junitxml={report}",
+        ]
         print(f"{name}: {' '.join(command[1:-1])}", flush=True)
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
         passed = subprocess.run(command, cwd=ROOT, env=env).returncode == 0
@@ -55,6 +66,16 @@ def results(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def pins() -> str:
+    """The table of what was installed beside a tool, and why."""
+    lines = ["| tool | beside it | why |", "|---|---|---|"]
+    for tool in TOOLS.values():
+        if tool.beside:
+            beside = ", ".join(f"`{requirement}`" for requirement in tool.beside)
+            lines.append(f"| {tool.title} | {beside} | {tool.why} |")
+    return "\n".join(lines)
+
+
 def reference(rows: list[Row]) -> str:
     """The table of BenchMARL's agents beside ours."""
     lines = [
@@ -73,6 +94,12 @@ def _table(rows: list[list[float]]) -> str:
     return "[" + "; ".join(" ".join(f"{x:.1f}" for x in row) for row in rows) + "]"
 
 
+def written(name: str) -> str:
+    """The table that the page has under a name."""
+    text = PATH.read_text(encoding="utf-8").split(f"<!-- made by make bridges: {name} -->\n")[1]
+    return text.split(f"<!-- end of {name} -->")[0].strip()
+
+
 def write(name: str, table: str) -> None:
     """Put a table into the page, between its two marks."""
     text = PATH.read_text(encoding="utf-8")
@@ -88,7 +115,7 @@ def main() -> int:
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=", ".join(TOOLS))
     names = parser.parse_args().tools or list(TOOLS)
     told = {name: run(name) for name in names}
-    bridges = [row for _, rows, _ in told.values() for row in rows]
+    bridges = [row for name in TOOLS if name in told for row in told[name][1]]
     beside = [row for _, _, rows in told.values() for row in rows]
     print(results(bridges), reference(beside), sep="\n\n")
     failed = [name for name, (passed, _, _) in told.items() if not passed]
@@ -97,6 +124,7 @@ def main() -> int:
         return 1
     if set(names) == set(TOOLS):
         write("table", results(bridges))
+        write("pins", pins())
         write("reference", reference(beside))
         print(f"{PATH.name} is written")
     return 0

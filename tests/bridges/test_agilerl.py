@@ -66,3 +66,18 @@ def test_the_dead_are_not_numbers():
     assert np.isnan(rewards["guard_0"]).all()
     assert np.isfinite(rewards["guard_2"]).all()
     assert seen["guard_2"].shape == (2, 5)
+
+
+def test_ippo_cannot_read_masks():
+    from agilerl.algorithms import IPPO
+
+    env = matrix_game_v0.parallel_env("climbing")
+    names = env.possible_agents
+    spaces = [env.observation_space(a) for a in names], [env.action_space(a) for a in names]
+    learner = IPPO(*spaces, agent_ids=names)
+    observations, infos = env.reset()
+    rows = {agent: seen[None] for agent, seen in observations.items()}
+    with pytest.raises(ValueError, match="truth value of an array with more than one element"):
+        learner.get_action(rows, infos)
+    actions = learner.get_action(rows)[0]
+    assert set(actions) == set(names)

@@ -15,7 +15,7 @@ from vdtoolkit.envs import matrix_game_v0
 pytestmark = needs("benchmarl")
 
 OURS = {"Iql": IQLAgents, "Vdn": VDNAgents, "Qmix": QMIXAgents}
-MOVES, UPDATES, BATCH = 2_000, 600, 128
+MOVES, UPDATES, BATCH = 4 * 500, 600, 128
 JOINT = list(product(range(3), repeat=2))
 
 
@@ -52,7 +52,8 @@ def benchmarl(game, method, share):
     config.loggers, config.create_json, config.evaluation = [], False, False
     config.share_policy_params, config.lr = share, 3e-3
     config.exploration_eps_init = config.exploration_eps_end = 1.0
-    config.max_n_frames, config.off_policy_collected_frames_per_batch = MOVES, MOVES // 4
+    n_batches = 1 if share else 4  # what nets that are shared cannot do shows at once
+    config.max_n_frames, config.off_policy_collected_frames_per_batch = 500 * n_batches, 500
     config.off_policy_n_envs_per_worker, config.off_policy_n_optimizer_steps = 1, UPDATES // 4
     config.off_policy_memory_size, config.off_policy_train_batch_size = MOVES, BATCH
     net = MlpConfig.get_from_yaml()

@@ -28,7 +28,7 @@ def test_the_wrapper_plays_a_whole_episode(team):
     seen, _ = env.reset(seed=4)
     assert set(seen) == set(plain.possible_agents)
     for _ in range(6):
-        actions = {agent: 1 for agent in env.agents}
+        actions = {agent: 1 for agent in env.par_env.agents}
         seen, rewards, terminated, truncated, _ = env.step(actions)
         assert set(rewards) == set(actions)
         if terminated["__all__"] or truncated["__all__"]:

@@ -9,7 +9,7 @@ from bridges.watch import Watch
 from pettingzoo.test import parallel_api_test
 from teams import Rooms, says
 
-from vdtoolkit import ALGORITHMS, QMIXAgents, evaluate, train
+from vdtoolkit import ALGORITHMS, BlackDeath, QMIXAgents, evaluate, train
 from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
 
 GAMES = {
@@ -105,23 +105,39 @@ def test_the_vector_bridge_wants_agents_that_are_alike():
 # -- unlike agents, death -------------------------------------------------------------------
 
 
-def padded(make):
+def padded(make, black_death=supersuit.black_death_v3):
     """Padding, then an agent indicator, then black death, then a stack of frames."""
     env = supersuit.pad_observations_v0(make())
     env = supersuit.agent_indicator_v0(env)
-    return supersuit.frame_stack_v1(supersuit.black_death_v3(env), 2)
+    return supersuit.frame_stack_v1(black_death(env), 2)
 
 
+@pytest.mark.parametrize(
+    ("black_death", "length"),
+    [(supersuit.black_death_v3, Watch.moves + 1), (BlackDeath, Watch.moves)],
+)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_our_agents_learn_behind_padding_indicator_black_death_and_frame_stack(algorithm):
-    make = partial(padded, Watch)
+def test_our_agents_learn_behind_padding_indicator_black_death_and_frame_stack(
+    algorithm, black_death, length
+):
+    make = partial(padded, Watch, black_death)
     env = make()
     sizes = {env.observation_space(a).shape for a in env.possible_agents}
     assert sizes == {(2 * (5 + 3),)}
     agents = ALGORITHMS[algorithm](env, seed=0, batch_size=4, hidden_dim=8)
     train(agents, make, moves=60, n_envs=3)
     assert agents.updates > 0
-    assert evaluate(agents, make, 3).lengths.tolist() == [Watch.moves + 1] * 3
+    assert evaluate(agents, make, 3).lengths.tolist() == [length] * 3
+
+
+def test_behind_our_black_death_a_dying_team_passes_the_vector_bridge():
+    env = BlackDeath(supersuit.pad_observations_v0(Watch()))
+    rows = supersuit.pettingzoo_env_to_vec_env_v1(env)
+    envs = supersuit.concat_vec_envs_v1(rows, 2, base_class="gymnasium")
+    envs.reset(seed=0)
+    ends = [envs.step(np.zeros(6, int))[2].all() for _ in range(2 * Watch.moves)]
+    envs.close()
+    assert np.flatnonzero(ends).tolist() == [Watch.moves - 1, 2 * Watch.moves - 1]
 
 
 def test_black_death_keeps_the_dead_as_rows_of_zeros():

@@ -65,3 +65,8 @@ def test_random_play_keeps_to_the_masks():
 def test_the_team_plays_on_when_an_agent_dies():
     env = one_group_an_agent(Watch)
     assert env.rollout(20).shape == (Watch.moves,)
+
+
+def test_unlike_agents_in_one_group_fail():
+    with pytest.raises(AttributeError, match="'Stacked' object has no attribute"):
+        wrapped(Rooms)
