@@ -52,9 +52,10 @@ TABLE = {
     ),
     "pursuit": (
         "pettingzoo",
-        "--env pettingzoo.sisl.pursuit_v5 --env-arg max_cycles=100 --algorithm vdn "
-        f"--batch-size 8 --moves 20000 --epsilon-steps 10000 {SHORT} --eval-every 4000 "
-        "--eval-episodes 8 --final-episodes 30",
+        "--env pettingzoo.sisl.pursuit_v5 --env-arg max_cycles=50 --env-arg surround=False "
+        "--env-arg n_pursuers=4 --env-arg n_evaders=10 --env-arg x_size=10 --env-arg y_size=10 "
+        f"--algorithm vdn --batch-size 16 --moves 30000 --epsilon-steps 10000 {SHORT} "
+        "--updates-per-episode 2 --eval-every 5000 --eval-episodes 16",
     ),
     "knights_archers_zombies": (
         "pettingzoo",
