@@ -5,8 +5,9 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 from teams import NoState, Relay, plain_team, says, told
 
+from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.step import Step
-from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.team import Team
 
 
 def seen(names, value=1.0):

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.step import Step
-from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.team import Team
 
 State = Hashable
 Joint = tuple[int, ...]  # 0-based, in possible_agents' order

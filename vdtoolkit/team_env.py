@@ -10,8 +10,9 @@ from gymnasium import spaces
 from pettingzoo import AECEnv
 from pettingzoo.utils.conversions import aec_to_parallel, turn_based_aec_to_parallel
 
+from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.step import Step
-from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.team import Team
 
 
 class TeamEnv(gymnasium.Env):

@@ -358,7 +358,7 @@ def test_creating_networks_seeds_no_generator_of_an_accelerator(monkeypatch):
 
 def moments(env, team, episodes):
     """The episodes of one env as `Step`s with E = 1: yields, and is sent the actions."""
-    from vdtoolkit.team import TeamEpisode
+    from vdtoolkit.episode import TeamEpisode
 
     episode = TeamEpisode(team)
     for k in range(episodes):

@@ -15,10 +15,11 @@ from vdtoolkit.agents.actor import Actor, epsilon_greedy, refuse_idleness
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.config import Config as AnyConfig
 from vdtoolkit.config import with_overrides
+from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.networks import AgentNet, Utilities
 from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.step import Step, TeamSpec
-from vdtoolkit.team import Team, TeamEpisode
+from vdtoolkit.team import Team
 from vdtoolkit.vision import mixer_front
 
 Dicts = Mapping[str, Any]

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.batch import View, chosen
+from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.finite import (
     State,
     is_finite,
@@ -40,7 +41,6 @@ from vdtoolkit.finite import (
 from vdtoolkit.igm.results import Audit, JointAction, StateAudit
 from vdtoolkit.networks import Utilities
 from vdtoolkit.step import Step
-from vdtoolkit.team import TeamEpisode
 
 TIE = 1e-5  # relative to the largest |Q|: below it two values are one (float32)
 CHUNK = 8192  # joint actions a forward pass
