@@ -22,7 +22,6 @@ WRAPPERS = ("pettingzoo.utils.", "supersuit.")  # their state() is that of the e
 Dicts = Mapping[str, Any]
 
 
-
 class Team:
     """Who is in the team and what they see: names, spaces, sizes.
 
