@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,7 +10,7 @@ from vdtoolkit._version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 2 bad input, 130 interrupted."""
+    """Run one command; the exit status: 0 done, 2 bad input, 130 interrupted, 141 unread."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -21,10 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return refuse("vdtoolkit", f"unknown command {name!r}: commands are {', '.join(COMMANDS)}")
     try:
-        return COMMANDS[name][0](rest)
+        status = COMMANDS[name][0](rest)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # who read along has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141
 
 
 def refuse(program: str, why: str) -> int:
