@@ -10,7 +10,8 @@ results are `nn.GRU`'s (tests compare value and gradient).  At a step
     h' = (1 - z) n + z h
     q = W_q h' + b_q
 
-(Cho et al. 2014, in `nn.GRU`'s form).
+(Cho et al. 2014, in `nn.GRU`'s form).  `vdtoolkit.fast` does the same compiled, where the extra is
+installed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from vdtoolkit import fast
 
 ONES = 16  # columns beside e: the first is one and carries the biases, the others are zero
 CHUNK = 1024  # rows of several moments in one matrix product, where no memory stands between
@@ -37,7 +40,7 @@ def unroll(
 
     x: [T, R, I]; carry: [R, H], the memory before the first moment.
     """
-    weights = (
+    weights: Any = (
         encode.weight,
         encode.bias,
         memory.weight_ih_l0,
@@ -47,6 +50,8 @@ def unroll(
         head.weight,
         head.bias,
     )
+    if fast.fits(x, carry, *weights):
+        return fast.unroll(x, carry, *weights)
     if x.shape[1] <= ROWS:
         return _Unroll.apply(x, carry, *weights)
     parts = [
