@@ -3,6 +3,7 @@
     python benchmarks/environments.py                      train all that are installed
     python benchmarks/environments.py --only pursuit rware_tiny
     python benchmarks/environments.py --table              only the table, of what was trained
+    python benchmarks/environments.py --table --figure curves.png     and all curves in one picture
 
 Runs `vdtoolkit train` with the flags below and leaves its folder in runs/environments/NAME; then
 prints the table of all result.json files there, as Markdown.  `pip install .[envs]` brings all
@@ -19,6 +20,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from vdtoolkit.plots import RANDOM, TRAINED
 
 # short trainings want larger steps and a fast target; these envs show velocities or the whole board
 SHORT = "--no-recurrent --lr 0.001 --target-interval 50 --n-envs 4 --workers 0"
@@ -99,6 +105,8 @@ def main() -> int:
         if subprocess.run([sys.executable, "-m", "vdtoolkit", *words], check=False).returncode:
             failed.append(name)
     print(table(options.out))
+    if options.figure:
+        figure(options.out).savefig(options.figure, dpi=110)
     for name in failed:
         print(f"{name} failed", file=sys.stderr)
     return len(failed)
@@ -112,6 +120,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=TABLE, metavar="NAME", help=", ".join(TABLE))
     parser.add_argument("--out", type=Path, default=Path("runs/environments"))
     parser.add_argument("--table", action="store_true", help="train nothing, print the table")
+    parser.add_argument("--figure", type=Path, help="all learning curves in one picture")
     parser.epilog = "any other flag goes to vdtoolkit train: --moves 2000, --seeds 3, ..."
     options, options.rest = parser.parse_known_args()
     return options
@@ -122,14 +131,40 @@ def command(name: str) -> list[str]:
     return ["train", *TABLE[name][1].split(" ")]
 
 
+def results(out: Path) -> dict[str, dict]:
+    """What was trained, by name, in the order above."""
+    paths = {name: out / name / "result.json" for name in TABLE}
+    return {n: json.loads(p.read_text(encoding="utf-8")) for n, p in paths.items() if p.exists()}
+
+
 def table(out: Path) -> str:
-    """All results in the folder as Markdown, in the order above."""
+    """All results in the folder as Markdown."""
     rows = [COLUMNS, " | ".join("---" for _ in COLUMNS.split(" | "))]
-    for name in TABLE:
-        path = out / name / "result.json"
-        if path.exists():
-            rows.append(" | ".join(row(name, json.loads(path.read_text(encoding="utf-8")))))
+    rows += [" | ".join(row(name, told)) for name, told in results(out).items()]
     return "\n".join(f"| {line} |" for line in rows)
+
+
+def figure(out: Path) -> Figure:
+    """The learning curves, first seed each, with 95 % intervals; dashed, the random team."""
+    told = results(out)
+    whole = Figure(figsize=(10, 2.5 * -(-len(told) // 3)), layout="constrained")
+    axes = list(whole.subplots(-(-len(told) // 3), 3, squeeze=False).flat)
+    for ax, (name, result) in zip(axes, told.items(), strict=False):
+        curve, (low, high) = result["runs"][0]["curve"], result["baseline"]["interval"]
+        moves = [point["moves"] for point in curve]
+        ax.axhspan(low, high, color=RANDOM, alpha=0.18, lw=0)
+        ax.axhline(result["baseline"]["mean"], color=RANDOM, lw=1.2, ls=(0, (5, 2)))
+        ax.fill_between(moves, *zip(*(p["interval"] for p in curve), strict=True), alpha=0.2, lw=0)
+        ax.plot(moves, [point["mean"] for point in curve], color=TRAINED, lw=1.6)
+        ax.set_title(f"{name} ({result['algorithm']})", fontsize=9, loc="left")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.tick_params(labelsize=7)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes[len(told) :]:  # of the last row
+        ax.set_axis_off()
+    whole.supxlabel("moves of the team in training", fontsize=9)
+    whole.supylabel("return", fontsize=9)
+    return whole
 
 
 def row(name: str, told: dict) -> list[str]:
