@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,14 +71,25 @@ def _pool(_: int) -> ThreadPoolExecutor:
 
 
 def _run(kernel: Any, tasks: int, *args: int) -> None:
-    """The kernel on all tasks, in as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), tasks)
-    cuts = [tasks * k // threads for k in range(threads + 1)]
-    shares = list(pairwise(cuts))
-    others = [_pool(os.getpid()).submit(kernel, *share, *args) for share in shares[1:]]
-    kernel(*shares[0], *args)
+    """The kernel on all tasks, in as many threads as torch uses.
+
+    Each takes the next task that nobody has begun, so that on a busy machine a thread that does not
+    get its turn is not waited for.
+    """
+    left = list(range(tasks))
+
+    def work() -> None:
+        while left:
+            with suppress(IndexError):  # another thread took the last
+                task = left.pop()
+                kernel(task, task + 1, *args)
+
+    helpers = min(torch.get_num_threads(), tasks) - 1
+    others = [_pool(os.getpid()).submit(work) for _ in range(helpers)]
+    work()
     for other in others:
-        other.result()
+        if not other.cancel():
+            other.result()
 
 
 # -- the node -------------------------------------------------------------------------------
@@ -138,23 +149,25 @@ class _Unroll(torch.autograd.Function):
     def backward(ctx: Any, dq: Tensor | None, d_hidden: Tensor | None) -> tuple[Any, ...]:
         x, e, gates, h, we, w_i, w_h, wq = ctx.saved_tensors
         (t, rows, inputs), size, width = x.shape, wq.shape[1], h.shape[-1]
+        lanes = compiled().LANES
         more, n_actions = width - size, 0 if dq is None else len(wq)
         dq = x.new_empty(0) if dq is None else dq.contiguous()
         d_hidden = None if d_hidden is None else _pad(d_hidden, more)
         w_q = _pad(wq, more)
         tasks, each = _tasks(rows)
         wants_x = ctx.needs_input_grad[0]
-        d_h = x.new_zeros(rows, width)
+        d_h = x.new_empty(rows, width)
         d_e = x.new_empty(t if wants_x else 1, rows, width)
         parts = (inputs, n_actions, 3 * width, 3 * width, 1, 4)
-        totals = x.new_zeros(tasks, sum(parts), width)
+        totals = x.new_empty(tasks, sum(parts), width)
         scratch = x.new_empty(tasks, compiled().BLOCK, 4, width)
         sizes = each, t, rows, inputs, width, n_actions, wants_x
         arrays = (x, w_i, w_h, w_q, e, gates, h, dq, d_hidden, d_h, d_e, totals, scratch)
         addresses = (0 if a is None else a.data_ptr() for a in arrays)
         _run(compiled().backward, tasks, *sizes, *addresses)
+        compiled().gather(totals.data_ptr(), tasks, totals[0].numel() // lanes)
 
-        d_we, d_wq, d_wi, d_wh, d_be, d_b = totals.sum(0)[:, :size].split(parts)
+        d_we, d_wq, d_wi, d_wh, d_be, d_b = totals[0, :, :size].split(parts)
         d_wi, d_wh = (d.view(3, width, size)[:, :size].flatten(0, 1) for d in (d_wi, d_wh))
         d_bi, d_bh = d_b[:3].flatten(), d_b[[0, 1, 3]].flatten()
         d_x = (d_e[..., :size] @ we) if wants_x else None

@@ -218,6 +218,13 @@ def increase(b, x, x_row, y, y_row, n_rows):
         store(load(b, at) + load(b, b.add(y, b.mul(loop.index, y_row))), at)
 
 
+@emitted
+def clear(b, x, n):
+    """N vectors of zeros from x on."""
+    with cgutils.for_range(b, n, intp=ADDRESS) as loop:
+        store(V(b, FLOATS([0.0] * LANES)), b.add(x, b.mul(loop.index, ADDRESS(VECTOR))))
+
+
 # -- episodes -------------------------------------------------------------------------------
 
 
@@ -280,13 +287,15 @@ def backward(
     """Tasks [first, last) of `size` rows each: the loss's slopes in weights and h[0], by its dq.
 
     dq [T, R, A]; d_hidden [T, R, H] or 0; wi, wh [3, H, H] and wq [A, H] as PyTorch has them; d_h
-    [R, H], from zeros, ends as the slope in h[0]; d_e [T, R, H], the slope in what enters the first
-    relu, of all moments where `kept`; totals, from zeros, for each task: of we [I, H], wq [A, H],
+    [R, H] ends as the slope in h[0]; d_e [T, R, H], the slope in what enters the first
+    relu, of all moments where `kept`; totals for each task: of we [I, H], wq [A, H],
     wi, wh [3, H, H], be [H], b [4, H].
     """
     row, row4, x_row, q_row = H * SIZE, 4 * H * SIZE, I * SIZE, A * SIZE
+    each = (I + A + 6 * H + 5) * row
     for task in range(first, last):
-        d_we = totals + task * (I + A + 6 * H + 5) * row
+        d_we = totals + task * each
+        clear(d_we, each // VECTOR)
         d_wq = d_we + I * row
         d_wi = d_wq + A * row
         d_wh = d_wi + 3 * H * row
@@ -298,6 +307,7 @@ def backward(
         for start in range(task * size, end, BLOCK):
             n = min(BLOCK, end - start)
             d = d_h + start * row
+            clear(d, n * row // VECTOR)
             for back in range(T):
                 at = (T - 1 - back) * R + start
                 x_t, e_t, g_t, h_t = x + at * x_row, e + at * row, gates + at * row4, h + at * row
@@ -317,3 +327,10 @@ def backward(
                 plus(x_t, SIZE, x_row, d_e_t, row, d_we, row, d_we, row, I, n)
                 for j in range(0, row, VECTOR):
                     increase(d_be + j, 0, d_e_t + j, row, n)
+
+
+@compiled
+def gather(totals, tasks, each):
+    """The first task's totals, `each` vectors, become those of all tasks."""
+    for task in range(1, tasks):
+        increase(totals, VECTOR, totals + task * each * VECTOR, VECTOR, each)
