@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,22 @@ def mlp(*sizes: int) -> nn.Sequential:
     for i, o in itertools.pairwise(sizes):
         layers += [nn.Linear(i, o), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def first_layers(x: Tensor, *nets: nn.Module) -> Sequence[Tensor]:
+    """What linear layers make of one input, by one matrix product.
+
+    nets: `nn.Linear`s, or `nn.Sequential`s that begin with one, whose ReLU is part of it.
+    """
+    layers: list[Any] = [net[0] if isinstance(net, nn.Sequential) else net for net in nets]
+    together = F.linear(
+        x, torch.cat([one.weight for one in layers]), torch.cat([one.bias for one in layers])
+    )
+    parts = together.split([one.out_features for one in layers], -1)
+    return [
+        torch.relu(part) if isinstance(net, nn.Sequential) else part
+        for net, part in zip(nets, parts, strict=True)
+    ]
 
 
 class GroupedLinear(nn.Module):

@@ -11,7 +11,7 @@ from vdtoolkit.agents.base import Networks
 from vdtoolkit.agents.value import ValueAgents
 from vdtoolkit.batch import View
 from vdtoolkit.config import Config
-from vdtoolkit.networks import Utilities, mlp
+from vdtoolkit.networks import Utilities, first_layers, mlp
 from vdtoolkit.step import TeamSpec
 
 
@@ -34,10 +34,11 @@ class MonotonicMixer(nn.Module):
 
     def forward(self, agent_qs: Tensor, state: Tensor) -> Tensor:
         """agent_qs [..., N], state [..., S] -> Q_tot [...]."""
-        w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
+        in1, b1, in2, in_v = first_layers(state, self.w1, self.b1, self.w2, self.v)
+        w1 = self.w1[2](in1).abs().unflatten(-1, (self.n_agents, self.embed_dim))
         # a sum over few agents: many times faster than a batch of tiny matrix products
-        hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
-        return (hidden * self.w2(state).abs()).sum(-1) + self.v(state).squeeze(-1)
+        hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + b1)
+        return (hidden * self.w2[2](in2).abs()).sum(-1) + self.v[2](in_v).squeeze(-1)
 
 
 @dataclass(frozen=True)
