@@ -67,7 +67,7 @@ TABLE = {
         "pettingzoo",
         "--env pettingzoo.butterfly.knights_archers_zombies_v11 --env-arg max_cycles=300 "
         f"--reward sum --algorithm vdn --moves 80000 --epsilon-steps 30000 {SHORT} "
-        "--eval-every 10000 --eval-episodes 16",
+        "--updates-per-episode 4 --eval-every 10000 --eval-episodes 16",
     ),
     "cooperative_pong": (
         "pettingzoo",
