@@ -8,6 +8,7 @@ pytest.importorskip("numba", reason="needs the extra: pip install vdtoolkit[fast
 
 from numba import njit
 
+from vdtoolkit.fast import kernels
 from vdtoolkit.fast.kernels import emitted
 from vdtoolkit.fast.vectors import LANES, VECTOR, exp, load, sigmoid, store, tanh
 
@@ -45,6 +46,16 @@ def test_exp_agrees_to_a_millionth_of_every_value():
     x = torch.linspace(-86, 86, 10_000 * LANES)
     told = torch.from_numpy(everywhere(exp)(x.numpy())).double()
     assert ((told / x.double().exp() - 1).abs() <= 1e-6).all()
+
+
+def test_where_nothing_can_be_kept_every_process_compiles(monkeypatch):
+    def unwritable(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(kernels, "njit", unwritable)
+    assert kernels.compiled(lambda x: x + 1)(1) == 2
 
 
 @pytest.mark.parametrize(("f", "wanted"), [(sigmoid, [0, 1]), (tanh, [-1, 1])])
