@@ -74,6 +74,8 @@ class AgentNet(nn.Module):
     share_parameters=False gives every agent a network of its own.
     """
 
+    told: Tensor  # [N * (A + 1), ...], see told_beside
+
     def __init__(
         self,
         spec: TeamSpec,
@@ -94,6 +96,8 @@ class AgentNet(nn.Module):
             more = [obs_front(spec, hidden_dim)[0] for _ in range(copies - 1)]
             self.front = PerAgent([self.front, *more])
         in_dim = seen_dim + spec.n_actions * last_action + spec.n_agents * agent_id
+        told = told_beside(spec.n_agents, spec.n_actions, last_action, agent_id)
+        self.register_buffer("told", told, persistent=False)
         self.bodies = nn.ModuleList(
             _Body(in_dim, hidden_dim, spec.n_actions, recurrent) for _ in range(copies)
         )
@@ -136,14 +140,21 @@ class AgentNet(nn.Module):
     def _inputs(self, obs: Tensor, last_actions: Tensor) -> Tensor:
         """Time first, as memories like it (and as the replay gathers it): [T, B, N, I]."""
         seen, last_actions = self.front(obs.transpose(0, 1)), last_actions.transpose(0, 1)
-        parts = [seen]
-        if self.last_action:
-            # -1 (no action yet) becomes zeros: one class more, cut off
-            parts.append(F.one_hot(last_actions + 1, self.n_actions + 1)[..., 1:].to(seen.dtype))
-        if self.agent_id:
-            ids = torch.eye(self.n_agents, dtype=seen.dtype, device=seen.device)
-            parts.append(ids.expand(*seen.shape[:-1], self.n_agents))
-        return torch.cat(parts, -1)
+        if not self.told.shape[1]:
+            return seen
+        agents = torch.arange(self.n_agents, device=seen.device)
+        rows = agents * (self.n_actions + 1) + last_actions + 1
+        return torch.cat([seen, F.embedding(rows, self.told.to(seen.dtype))], -1)
+
+
+def told_beside(n_agents: int, n_actions: int, last_action: bool, agent_id: bool) -> Tensor:
+    """What each agent is told after each last action, one row each: [N * (A + 1), ...].
+
+    Row i (A + 1) + 1 + a is agent i's after action a, row i (A + 1) before its first.
+    """
+    actions = torch.eye(n_actions + 1)[:, 1:].repeat(n_agents, 1)
+    ids = torch.eye(n_agents).repeat_interleave(n_actions + 1, 0)
+    return torch.cat([actions[:, : n_actions * last_action], ids[:, : n_agents * agent_id]], 1)
 
 
 class _Body(nn.Module):
