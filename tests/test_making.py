@@ -190,6 +190,7 @@ def test_what_the_factory_itself_says_is_passed_on(tmp_path):
         ("teams:Rely", "teams has no 'Rely': did you mean 'Relay'?"),
         ("teams", "it has Relay, NoState, Rooms: --env teams:Relay"),
         ("json", "json has neither parallel_env nor env, so it is no PettingZoo environment"),
+        ("vdtoolkit.envs", "name one of its modules: vdtoolkit.envs.hidden_payoff_v0, "),
         ("two words", "'two words' is neither a module (package.module) nor a file (my_env.py)"),
         ("teams:told", "teams:told needs arguments: 'names' and 'value'"),
         ("pettingzoo.mpe.simple_spread_v3", "MPE has been moved into its own package: MPE2"),
@@ -228,6 +229,28 @@ def test_a_file_whose_own_import_fails(tmp_path):
     assert refusal(str(path)) == (
         f"{path} cannot be imported: No module named 'no_such_module_here'"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def parallel_env(:\n", "SyntaxError: invalid syntax (sour.py, line 1)"),
+        ("x = 3\ny = x / 0\n", "ZeroDivisionError: division by zero ({path}, line 2)"),
+    ],
+)
+def test_code_that_cannot_be_imported_is_told_with_its_line(code, said, tmp_path, monkeypatch):
+    path = tmp_path / "sour.py"
+    path.write_text(code)
+    said = said.format(path=path)
+    assert refusal(str(path)) == f"{path} cannot be imported: {said}"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refusal("sour") == f"sour cannot be imported: {said}"
+
+
+def test_what_a_file_does_not_have_is_told_by_the_files_own_name(tmp_path):
+    path = tmp_path / "lamps.py"
+    path.write_text("class Lamp: pass\n")
+    assert refusal(f"{path}:Lmp") == f"{path} has no 'Lmp': did you mean 'Lamp'?"
 
 
 def test_what_is_no_environment_is_refused():

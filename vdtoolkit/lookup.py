@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -42,17 +43,25 @@ def module(name: str) -> ModuleType:
             return importlib.import_module(name)
     except ImportError as error:
         raise ValueError(_why(name, error)) from None
+    except Exception as error:
+        raise ValueError(_where(name, error)) from error
 
 
-def attribute(found: ModuleType, name: str) -> Any:
-    """An attribute of a module; ValueError names the closest."""
+def attribute(source: str, name: str) -> Any:
+    """An attribute of `module(source)`; ValueError names the closest."""
+    found = module(source)
     try:
         with quietly():
             return getattr(found, name)
     except (AttributeError, ImportError):  # SuperSuit's modules answer with the latter
         pass
     public = [key for key in dir(found) if not key.startswith("_")]
-    raise ValueError(f"{found.__name__} has no {name!r}{_or_rather(name, public)}")
+    raise ValueError(f"{source} has no {name!r}{_or_rather(name, public)}")
+
+
+def submodules(package: ModuleType) -> list[str]:
+    """The names of the modules in a package; none where it is a module itself."""
+    return [found.name for found in pkgutil.iter_modules(getattr(package, "__path__", []))]
 
 
 @contextmanager
@@ -82,9 +91,18 @@ def _why(name: str, error: ImportError) -> str:
         hint = "" if "pip install" in str(error) else install
         return f"{name} cannot be imported: {error}{hint}"
     parent, _, last = name.rpartition(".")
-    siblings = _modules(parent) if parent and missing == name else _top_level()
+    siblings = submodules(module(parent)) if parent and missing == name else _top_level()
     close = did_you_mean(last if missing == name else missing, siblings)
     return f"there is no module {missing}{': ' + close.strip() if close else ''}{install}"
+
+
+def _where(name: str | Path, error: Exception) -> str:
+    """Why code cannot be imported: what it raised, and in which line."""
+    if isinstance(error, ImportError):
+        return f"{name} cannot be imported: {error}"
+    last = traceback.extract_tb(error.__traceback__)[-1]  # Python's own where it cannot be parsed
+    line = "" if last.filename.startswith("<") else f" ({last.filename}, line {last.lineno})"
+    return f"{name} cannot be imported: {type(error).__name__}: {error}{line}"
 
 
 def _install(name: str) -> str:
@@ -97,12 +115,6 @@ def _install(name: str) -> str:
 def _is_installed(name: str, package: str) -> bool:
     """Whether pip has nothing to add: an extra, in brackets, may always lack something."""
     return "[" not in package and sys.modules.get(name) is not None
-
-
-def _modules(package: str) -> list[str]:
-    with quietly():
-        path = getattr(importlib.import_module(package), "__path__", [])
-    return [found.name for found in pkgutil.iter_modules(path)]
 
 
 def _top_level() -> list[str]:
@@ -129,7 +141,7 @@ def _file(path: Path) -> ModuleType:
             spec.loader.exec_module(made)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, ImportError):
-            raise ValueError(f"{path} cannot be imported: {error}") from None
-        raise
+        if not isinstance(error, Exception):
+            raise
+        raise ValueError(_where(path, error)) from error
     return made

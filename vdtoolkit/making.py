@@ -26,7 +26,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import aec_to_parallel, turn_based_aec_to_parallel
 
 from vdtoolkit.adapters import TupleTeam
-from vdtoolkit.lookup import attribute, did_you_mean, module, quietly
+from vdtoolkit.lookup import attribute, did_you_mean, module, quietly, submodules
 
 Factory = Callable[..., Any]
 
@@ -84,7 +84,7 @@ class EnvMaker:
             return _registered(rest)
         source, _, name = self.env.rpartition(":")
         if source and name.isidentifier():
-            return attribute(module(source), name)
+            return attribute(source, name)
         return _of_module(module(self.env), self.env)
 
 
@@ -120,6 +120,9 @@ def _of_module(found: Any, name: str) -> Factory:
         and value.__module__ == found.__name__
     ]
     hint = f"; it has {', '.join(own)}: --env {name}:{own[0]}" if own else ""
+    inside = [f"{name}.{key}" for key in submodules(found) if re.search(r"_v\d+$", key)]
+    if inside:
+        hint = f"; name one of its modules: {', '.join(inside)}"
     raise ValueError(
         f"{name} has neither parallel_env nor env, so it is no PettingZoo environment{hint}"
     )
@@ -216,7 +219,7 @@ def _wrapped(text: str, env: Any) -> Any:
     path, args, kwargs = _call(text)
     source, _, name = path.rpartition(".")
     try:
-        return attribute(module(source), name)(env, *args, **kwargs)
+        return attribute(source, name)(env, *args, **kwargs)
     except (TypeError, AssertionError, AttributeError) as error:
         raise ValueError(f"--wrap {text}: {str(error) or 'it does not fit this env'}") from error
 
