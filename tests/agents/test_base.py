@@ -1,5 +1,6 @@
 """The PettingZoo face: its order of calls, its counters, its errors word by word."""
 
+import copy
 import re
 
 import gymnasium
@@ -196,6 +197,27 @@ def test_learn_returns_nothing_until_there_are_enough_episodes_and_floats_then()
     assert set(metrics) == {"loss", "grad_norm", "q_tot", "target", "td_error"}
     assert all(type(value) is float for value in metrics.values())
     assert agents.updates == 1
+
+
+def test_a_buffer_of_too_few_bytes_for_one_batch_is_told_so_instead_of_never_learning():
+    agents = VDNAgents(Unlike(), seed=0, **{**SMALL, "batch_size": 8, "buffer_bytes": 2000})
+    text = r"buffer_bytes=2000 holds \d episodes now, too few for batch_size=8: raise the one or"
+    with pytest.raises(ValueError, match=text):
+        play(agents, Unlike(), 20)
+    assert agents.episodes < 20 and agents.updates == 0
+
+
+def test_a_copy_acts_with_its_own_networks():
+    agents = VDNAgents(Unlike(), seed=0, epsilon_start=0.0, epsilon_end=0.0, **SMALL)
+    play(agents, Unlike(), 4)
+    one, other = copy.deepcopy(agents), copy.deepcopy(agents)
+    with torch.no_grad():
+        for p in agents.online.parameters():
+            p.zero_()  # all actions are alike to it now
+    moves = play(one, Unlike(), 9, learn=False, seed=3)
+    assert str(moves) == str(play(other, Unlike(), 9, learn=False, seed=3))
+    assert str(moves) != str(play(agents, Unlike(), 9, learn=False, seed=3))
+    assert one.actor_in_training._net() is one.online.agent
 
 
 def test_epsilon_falls_linearly_with_the_moves_and_stays():

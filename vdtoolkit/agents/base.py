@@ -172,7 +172,8 @@ class Agents:
     def actor(self, explore: bool = False) -> Actor:
         """The decentralised policy on these same networks, with a memory and dice of its own."""
         (seed,) = self._actor_seeds.spawn(1)
-        return self._actor(self.epsilon if explore else (lambda: 0.0), np.random.default_rng(seed))
+        # float() is 0.0
+        return self._actor(self.epsilon if explore else float, np.random.default_rng(seed))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Everything that learning needs to go on, in one safetensors file; no pickle.
@@ -214,6 +215,7 @@ class Agents:
     def learn(self) -> dict[str, float]:
         """One gradient step and its metrics; {} while there is too little to learn from."""
         if self.replay is None or len(self.replay) < self.config.batch_size:
+            self._refuse_starving()
             return {}
         batch = self.replay.sample(self.config.batch_size, self._sample_rng, self.device)
         return self.learn_from(batch)
@@ -278,19 +280,31 @@ class Agents:
         self.actor_in_training = self._actor(self.epsilon, self._explore_rng)
 
     def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
-        net = lambda: self._built().agent  # noqa: E731
-        return Actor(self.team, net, self.policy, epsilon, rng, self.device)
+        # methods, not lambdas: a copy of the agents then acts with its own networks
+        return Actor(self.team, self._agent_net, self.policy, epsilon, rng, self.device)
+
+    def _refuse_starving(self) -> None:
+        """Episodes had to go before there were enough of them: there never will be."""
+        if self.replay is not None and self.replay.n_added > len(self.replay):
+            raise ValueError(
+                f"buffer_bytes={self.config.buffer_bytes} holds {len(self.replay)} episodes now, "
+                f"too few for batch_size={self.config.batch_size}: raise the one or lower the other"
+            )
+
+    def _agent_net(self) -> AgentNet:
+        return self._built().agent
 
     def _check_state(self, state: Any) -> None:
         if (state is None) == self.team.has_state:
             self.team.encode_state(state, np.empty(0))  # says what is missing or too much
 
     def _built(self) -> Networks:
-        if self.replay is None:
+        if self.team.state_dim is None:
             raise RuntimeError(
                 "the networks are not built: this env has no state_space, so its state's size "
                 "is known only from the first agents.act(observations, infos, state=env.state())"
             )
+        self._build()
         return self.online
 
     def policy(
