@@ -5,8 +5,9 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from pettingzoo import ParallelEnv
+from teams import says
 
-from vdtoolkit import ALGORITHMS, Team, igm, load
+from vdtoolkit import ALGORITHMS, QattenAgents, Team, igm, load
 from vdtoolkit.training import evaluate, train
 
 SMALL = {"batch_size": 3, "hidden_dim": 6, "target_interval": 100, "lr": 0.01}
@@ -144,3 +145,13 @@ def test_the_joint_observation_may_stand_for_a_large_state():
     assert agents.updates > 2
     observations, infos = (env := maker(kind)()).reset(seed=0)
     agents.observe(*env.step(agents.act(observations, infos)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("images, no state", (6, 5, 3)), ("images of one plane, image state", (16, 16, 3))],
+)
+def test_an_image_has_no_slice_that_is_an_agents_own(kind, shape):
+    text = f"unit_features='0:4': the state is made of images {shape}, which have no part for each"
+    with says(ValueError, f"{text} agent: use 'obs'"):
+        QattenAgents(maker(kind)(), unit_features="0:4", **SMALL)

@@ -153,6 +153,7 @@ class QattenAgents(ValueAgents):
         if c.nonlinear:
             self.claim, self.function_class = "none", "unknown"
         self._units = unit_slice(c.unit_features, self.team.state_slices, spec)
+        self._refuse_units_of_an_image()
         unit_dim = spec.obs_dim
         if self._units is not None:
             unit_dim = (self._units[1] - self._units[0]) // spec.n_agents
@@ -165,6 +166,16 @@ class QattenAgents(ValueAgents):
             weighted=c.weighted,
             nonlinear=c.nonlinear,
         )
+
+    def _refuse_units_of_an_image(self) -> None:
+        """Mixers see features in an image's place: a slice of them is nobody's."""
+        whole = self.team.spec
+        image = whole.state_shape if self.team.has_state else whole.obs_shape
+        if self._units is not None and image is not None:
+            raise ValueError(
+                f"unit_features={self.config.unit_features!r}: the state is made of images "
+                f"{image}, which have no part for each agent: use 'obs'"
+            )
 
     def units(self, view: View) -> Tensor:
         """Unit features [..., N, U]."""
