@@ -361,6 +361,37 @@ def test_an_env_born_batched_is_its_own_stream():
     assert not any(step.lost.any() for step in steps)
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "value"),
+    [("n_envs", 1, 0), ("n_envs", 1, 2.5), ("n_envs", 1, "many"), ("workers", 0, -1)],
+)
+def test_a_count_that_is_none_is_refused(name, least, value):
+    text = f"{name}={value!r}: give a whole number from {least} on, or 'auto'"
+    with says(ValueError, text):
+        stream(Relay, **{"n_envs": 2, name: value})
+
+
+@pytest.mark.parametrize("make", [Relay, Rooms])  # played as it is, and from its model
+def test_an_env_of_another_team_is_refused_before_play(make):
+    class More(make):
+        def action_space(self, agent):
+            return Discrete(9)
+
+    names = tuple(make().possible_agents)
+    space = make().action_space(names[0])
+    text = f"agent {names[0]!r}: its action space is Discrete(9), the team's is {space}: make"
+    with says(ValueError, f"{text} the agents for this env"):
+        stream(More, 2, Team.from_env(make()))
+    team = Team.from_env(make())
+    other = Rooms if make is Relay else Relay
+    theirs = ", ".join(other().possible_agents)
+    with says(
+        ValueError,
+        f"the env's agents are {theirs}, the team's {', '.join(names)}: they must be the same",
+    ):
+        stream(other, 2, team)
+
+
 def test_a_vector_env_that_does_not_fit_is_refused():
     team, other = Team.from_env(Relay()), Team.from_env(Rooms())
     make = lambda: Lengths(team, [2, 4, 3])  # noqa: E731

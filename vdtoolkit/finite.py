@@ -131,6 +131,7 @@ class FiniteStream:
     def __init__(self, env: Any, n_envs: int, team: Team | None = None) -> None:
         self.game: Any = env.unwrapped
         self.team = team or Team.from_env(env)
+        self.team.refuse_other(env)
         self.n_envs = n_envs
         self._states = list(self.game.states())
         self._number = {state: k for k, state in enumerate(self._states)}

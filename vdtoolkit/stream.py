@@ -139,6 +139,8 @@ def stream(
     n_envs="auto": 4 for each core, 8 to 32.  workers="auto": one for each core where a vector
     step costs more than a message to a worker does, else 0.
     """
+    _refuse_no_count("n_envs", n_envs, 1)
+    _refuse_no_count("workers", workers, 0)
     env = env_fn()
     if isinstance(env, VectorEnv):
         return _batched(env, n_envs, team, workers)
@@ -155,6 +157,11 @@ def stream(
     first.close()
     make = partial(_in_a_row, env_fn, first.team)
     return WorkerStream(make, n, min(int(workers), usable_cores()), first.team, timeout)
+
+
+def _refuse_no_count(name: str, value: Any, least: int) -> None:
+    if value != "auto" and not (isinstance(value, int | np.integer) and value >= least):
+        raise ValueError(f"{name}={value!r}: give a whole number from {least} on, or 'auto'")
 
 
 def _in_a_row(env_fn: EnvFn, team: Team, n_envs: int, first: TeamEnv | None = None) -> VectorStream:

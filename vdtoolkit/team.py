@@ -109,6 +109,22 @@ class Team:
             state_slices=getattr(_unwrapped(env), "state_slices", None) if own else None,
         )
 
+    def refuse_other(self, env: Any) -> None:
+        """Refuse an env whose agents or actions are not this team's."""
+        agents = getattr(env, "possible_agents", self.agents)
+        if set(agents) != set(self.agents):
+            raise ValueError(
+                f"the env's agents are {', '.join(map(str, agents))}, the team's "
+                f"{', '.join(self.agents)}: they must be the same"
+            )
+        for agent in self.agents:
+            has, expected = env.action_space(agent), self.action_spaces[agent]
+            if has != expected:
+                raise ValueError(
+                    f"agent {agent!r}: its action space is {has}, the team's is {expected}: "
+                    "make the agents for this env"
+                )
+
     @property
     def state_dim(self) -> int | None:
         """Features of the state; None before the first one where no space tells."""

@@ -11,6 +11,7 @@ from pettingzoo import AECEnv
 from pettingzoo.utils.conversions import aec_to_parallel, turn_based_aec_to_parallel
 
 from vdtoolkit.episode import TeamEpisode
+from vdtoolkit.flat import any_box
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
 
@@ -25,6 +26,7 @@ class TeamEnv(gymnasium.Env):
     def __init__(self, env: Any, team: Team | None = None) -> None:
         self.env = env = parallel(env)
         self.team = team or Team.from_env(env)
+        self.team.refuse_other(env)
         if self.team.state_dim is None:
             observations, infos = env.reset()
             TeamEpisode(self.team).start(observations, infos, env.state())
@@ -73,19 +75,12 @@ def team_space(team: Team) -> spaces.Dict:
     n, a = spec.n_agents, spec.n_actions
     return spaces.Dict(
         {
-            "obs": _anything((n, spec.obs_dim), spec.obs_dtype),
-            "state": _anything((spec.state_dim,), spec.state_dtype),
+            "obs": any_box((n, spec.obs_dim), spec.obs_dtype),
+            "state": any_box((spec.state_dim,), spec.state_dtype),
             "available": spaces.MultiBinary((n, a)),
             "alive": spaces.MultiBinary(n),
         }
     )
-
-
-def _anything(shape: tuple[int, ...], dtype: np.dtype) -> spaces.Box:
-    if np.issubdtype(dtype, np.floating):
-        return spaces.Box(-np.inf, np.inf, shape, dtype)  # type: ignore[arg-type]
-    known = np.iinfo(dtype)
-    return spaces.Box(known.min, known.max, shape, dtype)  # type: ignore[arg-type]
 
 
 def parallel(env: Any) -> Any:
