@@ -1,11 +1,13 @@
 """The loop: how often it learns, when it calls back, and evaluation that disturbs nothing."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from failing_envs import Winning
 from scipy import stats
-from teams import Relay, Rooms
+from teams import Relay, Rooms, says
 from vector_envs import Lengths
 
 from vdtoolkit import QMIXAgents, VDNAgents
@@ -49,6 +51,18 @@ def test_the_last_metrics_come_back_and_none_if_nothing_was_learned():
     assert train(agents, one_shot, 3, updates_per_episode=0) == {}
     metrics = train(agents, one_shot, 3)
     assert set(metrics) >= {"loss", "grad_norm", "q_tot", "target"}
+
+
+@pytest.mark.parametrize("updates", [-0.5, float("nan")])
+def test_gradient_steps_cannot_be_fewer_than_none(updates):
+    agents = VDNAgents(one_shot(), **SMALL)
+    with says(ValueError, f"updates_per_episode={updates}: it must be at least 0"):
+        train(agents, one_shot, 20, updates_per_episode=updates)
+
+
+def test_a_callback_every_no_moves_is_refused():
+    with says(ValueError, "every=0: the callback needs at least one move between calls"):
+        train(VDNAgents(one_shot(), **SMALL), one_shot, 20, every=0)
 
 
 @pytest.mark.parametrize("n_envs", [1, 3, 4])
@@ -392,6 +406,30 @@ def test_the_win_rate_is_of_the_episodes_that_tell():
     assert evaluate(agents, Relay, 2).win_rate is None
     mixed = Evaluation(np.ones(3), np.ones(3), won=np.array([1.0, np.nan, 0.0]))
     assert mixed.win_rate == 0.5
+
+
+def test_an_episode_that_tells_nothing_has_not_the_result_of_the_one_before():
+    class OnlyWins(Winning):
+        def step(self, actions):
+            *told, infos = super().step(actions)
+            if self.length < 5:
+                infos["bob"].pop("battle_won", None)
+            return *told, infos
+
+    agents = VDNAgents(Relay(), **SMALL)
+    evaluation = evaluate(agents, OnlyWins, 12)
+    assert np.isnan(evaluation.won).tolist() == (evaluation.lengths < 5).tolist()
+    reports = []
+    train(agents, OnlyWins, 40, monitor=reports.append)
+    told = [(np.isnan(w), n) for r in reports for w, n in zip(r.won, r.lengths, strict=True)]
+    assert told == [(n < 5, n) for _, n in told]
+    assert {n for _, n in told} == {3, 4, 5}
+
+
+def test_a_team_that_was_never_trained_is_evaluated_even_where_no_space_tells_of_the_state():
+    make = partial(Relay, state="bare")
+    untrained = evaluate(QMIXAgents(make(), **SMALL), make, 3)
+    assert untrained.mean == evaluate(QMIXAgents(Relay(), **SMALL), Relay, 3).mean
 
 
 def test_an_env_born_batched_is_evaluated_by_the_episodes_that_begin_first():

@@ -52,7 +52,8 @@ def train(
     """Play and learn until the team has made so many more moves; the last metrics.
 
     env_fn makes one env; n_envs of them are played side by side, in so many worker processes or
-    (0) in this one, with the same result; "auto" is for either (see `stream`).
+    (0) in this one, with the same result; "auto" is for either (see `stream`).  A worker that is
+    silent for ten minutes is started again; for another timeout give `play` a `stream`.
     updates_per_episode: gradient steps for each completed episode, fractions allowed.
     callback(agents) is called at the start and each time another `every` moves have been made,
     monitor(report) after each vector step.  Moves of episodes that broke count as well.
@@ -90,6 +91,10 @@ def play(
     next begins; with E envs those of E - 1 episodes may wait, and so many as an episode owes are
     taken in each vector step, while worker processes play.
     """
+    if every < 1:
+        raise ValueError(f"every={every}: the callback needs at least one move between calls")
+    if not updates_per_episode >= 0:
+        raise ValueError(f"updates_per_episode={updates_per_episode}: it must be at least 0")
     start, end, told = agents.moves, agents.moves + moves, agents.moves
     begun, updates = agents.episodes, 0
     at_once, may_wait = math.ceil(updates_per_episode), int(updates_per_episode * (envs.n_envs - 1))
@@ -137,8 +142,7 @@ class Tally:
         """Count one more moment; the rows whose episode is complete now."""
         self.returns = np.where(step.first, 0.0, self.returns + step.reward)
         self.lengths = np.where(step.first, 0, self.lengths + 1)
-        if step.won is not None:
-            self.won = step.won
+        self.won = np.full(step.n_envs, np.nan) if step.won is None else step.won
         over = step.last & ~step.first
         self.lost += int((over & step.lost).sum())
         return np.flatnonzero(over & ~step.lost)
@@ -196,7 +200,8 @@ def evaluate(
     long episodes count as short ones do, and n_envs decides nothing but the speed.  (An env that
     is born batched takes one seed for all.)  An episode whose environment broke is left out.
     explore: with as many random moves as in training now; all of them are random before any
-    training, where epsilon_start is 1.
+    training, where epsilon_start is 1.  The dice are the team's, not an env's: which moves are
+    random then depends on n_envs.
     """
     if episodes < 1:
         raise ValueError(f"episodes={episodes}: at least one is to be played")
