@@ -3,7 +3,6 @@
 from contextlib import contextmanager
 
 import numpy as np
-import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import EzPickle, seeding
 from pettingzoo import ParallelEnv
@@ -15,6 +14,8 @@ from vdtoolkit.team import Team
 @contextmanager
 def says(kind, text):
     """The block raises an error of this kind whose whole text is this."""
+    import pytest  # which worker processes, that import this file, need not wait for
+
     with pytest.raises(kind) as caught:
         yield
     assert str(caught.value) == text

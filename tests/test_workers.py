@@ -94,7 +94,22 @@ def test_a_win_is_told_across_processes():
     assert {float(w) for step in two if step.last.any() for w in step.won[step.last]} == {0, 1}
 
 
-def test_envs_are_spread_evenly_and_never_over_more_workers_than_cores_or_envs():
+class Idle:
+    """In the place of `_Worker`: its share of the environments, and no process."""
+
+    def __init__(self, context, job):
+        self.rows = slice(*job[-2:])
+
+    def tell(self, what):
+        pass
+
+    def end(self, patience):
+        pass
+
+
+def test_envs_are_spread_evenly_and_never_over_more_workers_than_cores_or_envs(monkeypatch):
+    monkeypatch.setattr("vdtoolkit.workers._Worker", Idle)
+
     def shares(n_envs, workers):
         envs = stream(Relay, n_envs, workers=workers)
         found = [(w.rows.start, w.rows.stop) for w in envs._workers]
@@ -107,6 +122,7 @@ def test_envs_are_spread_evenly_and_never_over_more_workers_than_cores_or_envs()
 
 
 def test_auto_takes_workers_where_a_step_costs_something(monkeypatch):
+    monkeypatch.setattr("vdtoolkit.workers._Worker", Idle)
     for cost, kind in ((1e-3, WorkerStream), (1e-6, None)):
         monkeypatch.setattr("vdtoolkit.stream._cost", lambda env, cost=cost: cost)
         envs = stream(Relay, "auto", workers="auto")
@@ -241,13 +257,26 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout(tmp_path):
         envs.close()
 
 
+def open_when_a_second_episode_has_had_its_first_move(n_envs, seed=0):
+    """Undisturbed, how many of these envs are then in the midst of an episode."""
+    steps = run(stream(Relay, n_envs), seed=seed)
+    begun = np.cumsum([step.first for step in steps], 0)  # [T, E], episodes
+    for k in range(1, len(steps)):
+        if ((begun[k] == 2) & steps[k - 1].first & ~steps[k].first).any():
+            return int((~steps[k].last).sum())
+    raise AssertionError("no second episode")
+
+
 def test_the_replay_drops_and_counts_what_was_lost(tmp_path):
-    """Four envs, of which one is between two episodes when the worker dies."""
+    """One of the envs is between two episodes when the worker dies: nothing of it is lost."""
+    n = 4
+    in_play = open_when_a_second_episode_has_had_its_first_move(n)
+    assert 0 < in_play < n
     agents, reports = VDNAgents(Relay(), hidden_dim=8, batch_size=1), []
     make = partial(Failing, "die", episode=2, once=str(tmp_path / "died"))
     with pytest.warns(RuntimeWarning, match=RESTARTED):
-        train(agents, make, 60, 4, workers=1, monitor=reports.append)
-    assert agents.replay.n_lost == reports[-1].lost == 3
+        train(agents, make, 60, n, workers=1, monitor=reports.append)
+    assert agents.replay.n_lost == reports[-1].lost == in_play
     assert reports[-1].restarts == 1
     completed = sum(len(report.returns) for report in reports)
     assert agents.episodes == agents.updates == agents.replay.n_added == completed > 8
@@ -271,13 +300,14 @@ def test_a_failure_while_an_episode_begins_loses_no_episode(tmp_path):
 
 @pytest.mark.filterwarnings(f"ignore:.*{RESTARTED}")
 @pytest.mark.parametrize("how", ["raise", "raise at reset"])
-def test_an_error_in_every_episode_comes_out_as_that_error(how):
+def test_an_error_in_every_episode_comes_out_as_that_error(how, monkeypatch):
+    monkeypatch.setattr("vdtoolkit.workers.RETRIES", 1)  # each costs the start of a process
     envs = stream(partial(Failing, how), 4, workers=2)
     with pytest.raises(ValueError, match="the relay broke in episode 1") as caught:
         run(envs)
     cause = caught.value.__cause__
     assert isinstance(cause, WorkerError)
-    assert "a worker process with 2 of the 4 environments failed 4 times without" in str(cause)
+    assert "a worker process with 2 of the 4 environments failed 2 times without" in str(cause)
     assert "Traceback" in str(cause) and "failing_envs.py" in str(cause)
     assert no_workers()
 
@@ -289,13 +319,14 @@ def test_a_worker_that_dies_again_and_again_is_an_error_with_its_last_words():
     assert no_workers()
 
 
-def test_failures_with_whole_episodes_between_are_forgiven():
+def test_failures_with_whole_episodes_between_are_forgiven(monkeypatch):
     """Envs fail in their second episode for ever: whole first ones keep the run alive."""
+    monkeypatch.setattr("vdtoolkit.workers.RETRIES", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         envs = stream(partial(Failing, "exit", episode=2), 1, workers=1)
-        steps = run(envs, moves=60)
-    assert envs.n_restarts > 4
+        steps = run(envs, moves=30)
+    assert envs.n_restarts > 2
     starts = [str(step.obs[0]) for step in steps if step.first[0]]
     assert len(set(starts)) == len(starts)  # not the same few episodes again and again
 
