@@ -48,8 +48,9 @@ TABLE = {
     ),
     "foraging": (
         "lbforaging",
-        "--env gymnasium:lbforaging:Foraging-8x8-2p-1f-coop-v3 --reward sum --moves 100000 "
-        f"--epsilon-steps 40000 {SHORT}",
+        "--env gymnasium:lbforaging:Foraging-5x5-2p-1f-v3 --algorithm vdn --gamma 0.9 "
+        f"--hidden-dim 128 --moves 40000 --epsilon-steps 20000 {SHORT} --updates-per-episode 4 "
+        "--eval-every 5000",
     ),
     "rware_tiny": (
         "rware",
@@ -73,9 +74,9 @@ TABLE = {
         "pettingzoo",
         "--env pettingzoo.butterfly.cooperative_pong_v6 --env-arg max_cycles=100 "
         "--env-arg render_mode=rgb_array --wrap supersuit.color_reduction_v0(mode='full') "
-        "--wrap supersuit.resize_v1(x_size=42,y_size=24) --wrap supersuit.frame_stack_v1(2) "
-        f"--state joint --algorithm vdn --batch-size 16 --moves 10000 --epsilon-steps 5000 {SHORT} "
-        "--eval-every 2500 --eval-episodes 8 --final-episodes 30",
+        "--wrap supersuit.resize_v1(x_size=28,y_size=16) --wrap supersuit.frame_stack_v1(2) "
+        f"--state joint --algorithm vdn --batch-size 8 --moves 5000 --epsilon-steps 2500 {SHORT} "
+        "--eval-every 1250 --eval-episodes 8 --final-episodes 30",
     ),
     "momaland_item_gathering": (
         "momaland",
