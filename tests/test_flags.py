@@ -6,7 +6,7 @@ import pytest
 from teams import says
 
 from vdtoolkit.agents.qmix import QMIXConfig
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
+from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unboxed, unchecked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,23 @@ def test_a_wrong_flag_is_one_line(capsys):
     with pytest.raises(ValueError, match="speed-upp") as caught:
         parse(Options, ["--speed-upp", "2"], "prog")
     assert "\n" not in str(caught.value) and "│" not in str(caught.value)
+    assert str(caught.value).startswith("Unrecognized options: --speed-upp, 2 Perhaps you meant:")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        "╭─ Title ──╮\n│ Not - so │\n│ ──────── │\n│ --size 3 │\n╰──────────╯",
+        " Title \n Not so \n ------ \n --size 3 ",
+    ],
+)
+def test_frames_titles_and_rules_are_left_out(framed):
+    assert unboxed(framed) == "Not so --size 3"
+
+
+def test_what_has_no_frame_stays():
+    assert unboxed("no frame\nhere") == "no frame here" and unboxed("") == ""
 
 
 def test_a_config_without_its_checks_takes_what_the_config_refuses():
@@ -46,6 +62,8 @@ def test_unknown_methods_and_small_numbers_are_refused():
     at_least(3, Options(), "size")
     with says(ValueError, "--speed-up 1.5: it must be at least 2"):
         at_least(2, Options(), "size", "speed_up")
+    with says(ValueError, "--speed-up nan: it must be at least 0"):
+        at_least(0, Options(speed_up=float("nan")), "speed_up")
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):

@@ -31,8 +31,11 @@ def parse(options: Any, arguments: Sequence[str], program: str) -> Any:
 
 
 def unboxed(said: str) -> str:
-    """The words of a framed message."""
-    return " ".join("".join(" " if c in "╭╮╰╯│─" else c for c in said).split())
+    """The words of a framed message, without its title; frames are ASCII where all text must be."""
+    title, *lines = said.splitlines() or [""]
+    if title[:1] not in ("╭", " "):
+        lines.insert(0, title)
+    return " ".join(word for word in " ".join(lines).split() if word.strip("╰╯│─-"))
 
 
 def unchecked(config: Any) -> Any:
@@ -59,7 +62,7 @@ def at_least(least: int, options: Any, *names: str) -> None:
     """Refuse options below this."""
     for name in names:
         value = getattr(options, name)
-        if value < least:
+        if not value >= least:  # NaN is not
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} {value}: it must be at least {least}")
 
