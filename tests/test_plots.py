@@ -32,6 +32,12 @@ def test_one_seed_has_a_band_and_the_random_team_a_level():
     assert list(line.get_xdata()) == [0, 10, 20, 30] and list(line.get_ydata()) == [0, 1, 2, 3]
 
 
+def test_the_label_counts_the_episodes_of_the_curve_not_of_a_last_point_of_more():
+    made = result()
+    made.runs[0].curve.append(dataclasses.replace(score(9, 35), n=100))
+    assert labels(plot_learning(made).axes[0])[1].endswith("over 5 episodes")
+
+
 def test_several_seeds_are_thin_lines_with_their_mean():
     (ax,) = plot_learning(result((0, 4))).axes
     assert labels(ax)[1] == "greedy team, mean and range of 2 seeds"

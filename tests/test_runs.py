@@ -48,6 +48,13 @@ def test_apart_means_that_intervals_do_not_touch():
     assert score(4).beside(score(2)) == "not apart"  # 3 is in both
 
 
+def test_one_episode_or_none_tells_nothing_apart():
+    alone = Score.from_evaluation(Evaluation(np.array([9.0]), np.ones(1)))
+    nothing = Score.from_evaluation(Evaluation(np.zeros(0), np.zeros(0), lost=6))
+    for few in (alone, nothing):
+        assert few.beside(score(2)) == score(2).beside(few) == "unknown"
+
+
 def test_a_run_that_was_interrupted_counts_by_its_last_point():
     run = Run(3, [score(1), score(2)], moves=50, seconds=2.0, interrupted=True)
     assert run.last is run.curve[-1] and run.steps_per_second == 25.0

@@ -43,7 +43,7 @@ def _returns(ax: Axes, runs: list[Run], baseline: Score) -> None:
         moves = [s.moves for s in curve]
         low, high = [s.low for s in curve], [s.high for s in curve]
         ax.fill_between(moves, low, high, color=TRAINED, alpha=0.2, lw=0)
-        label = f"greedy team, 95 % interval over {curve[-1].n} episodes"
+        label = f"greedy team, 95 % interval over {curve[0].n} episodes"
         ax.plot(moves, [s.mean for s in curve], color=TRAINED, lw=1.8, label=label)
     elif runs:
         _seeds(ax, [(r.curve, [s.mean for s in r.curve]) for r in runs])
@@ -77,10 +77,6 @@ def _seeds(ax: Axes, lines: list[tuple[list[Score], list[float]]]) -> None:
     ax.fill_between(moves, table.min(0), table.max(0), color=TRAINED, alpha=0.15, lw=0)
     label = f"greedy team, mean and range of {len(lines)} seeds"
     ax.plot(moves, table.mean(0), color=TRAINED, lw=2, label=label)
-
-
-def _known(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _dress(ax: Axes) -> None:

@@ -58,7 +58,12 @@ class Score:
         )
 
     def beside(self, other: Score) -> str:
-        """'above', 'below' or 'not apart': where this interval lies beside the other."""
+        """'above', 'below' or 'not apart': where this interval lies beside the other.
+
+        'unknown' where one of them is of fewer than two episodes.
+        """
+        if min(self.n, other.n) < 2:
+            return "unknown"
         if self.low > other.high:
             return "above"
         return "below" if self.high < other.low else "not apart"
