@@ -1,6 +1,7 @@
 """`vdtoolkit evaluate`: a saved team plays."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -39,6 +40,17 @@ def test_json_has_all_of_it(folder, capsys):
     assert told["interval"] == [told["mean"]] * 2  # one payoff, greedy play
     assert told["env"]["wrappers"] == ["supersuit.dtype_v0('float32')"]
     assert told["win_rate"] is None and told["lost"] == 0
+
+
+def test_a_folder_of_several_seeds_names_their_folders(folder, tmp_path, capsys):
+    for seed in ("seed-0", "seed-7"):
+        shutil.copytree(folder, tmp_path / seed)
+    assert evaluate(tmp_path) == 2
+    assert capsys.readouterr().err == (
+        f"vdtoolkit evaluate: error: {tmp_path} has a team for each of several seeds: "
+        f"name one of {tmp_path / 'seed-0'}, {tmp_path / 'seed-7'}\n"
+    )
+    assert evaluate(tmp_path / "seed-7", "--episodes", 2) == 0
 
 
 def test_a_team_saved_by_hand_needs_the_env(tmp_path, capsys):

@@ -2,14 +2,24 @@
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 
-from vdtoolkit.commands.show import Bar, Display, Speed, TwoLines, described, display, number
-from vdtoolkit.runs import Score
+from vdtoolkit.commands.show import (
+    Bar,
+    Display,
+    Speed,
+    TwoLines,
+    described,
+    display,
+    number,
+    show_result,
+)
+from vdtoolkit.runs import Run, Score, TrainResult
 from vdtoolkit.training import Report
 
 
@@ -32,9 +42,9 @@ def bar():
     return shown
 
 
-def seen(bar):
-    """The bar and the line under it, as text."""
-    console = Console(file=io.StringIO(), width=120)
+def seen(bar, width=120):
+    """The bar and what is under it, as text."""
+    console = Console(file=io.StringIO(), width=width)
     console.print(*bar.bar.get_renderables(), sep="\n")
     return console.file.getvalue()
 
@@ -47,6 +57,13 @@ def test_the_line_tells_all_that_is_known(bar):
     for part in ("greedy team 2, wins 25%", "random team -4", "training 2.5", "wins 50%"):
         assert part in text
     assert "loss 0.125" in text and "exploring 50%" in text and "lost" not in text
+
+
+def test_a_narrow_terminal_shows_all_of_it_too(bar):
+    bar.scored(score(-12.345, 10, 0.25), 50.0)
+    bar.progress(report(20, [1.2345, 4.0], [0.0, 1.0], lost=3, loss=0.125), 0.5)
+    text = seen(bar, 60)
+    assert "exploring 50%" in text and text.endswith("lost 3\n")
 
 
 def test_what_is_not_known_is_not_told(bar):
@@ -93,6 +110,15 @@ def test_without_a_terminal_there_are_plain_lines(capsys):
         "seed 7: 1,000 of 2,000 moves: return 2 [1, 3], wins 50%, 1,234 moves/s",
     ]
     assert not re.search(r"\x1b", said.err)
+
+
+def test_brackets_are_shown_as_they_are(capsys):
+    nothing = Score(0, *[float("nan")] * 3, 0)
+    result = TrainResult("QMIX on a game", {}, nothing, [Run(0, [nothing], nothing, lost=6)])
+    show_result(result, Path("runs[a]"), 1)
+    out = capsys.readouterr().out
+    assert "Team and results are in runs[a]" in out and out.count("[nan, nan]") == 2
+    assert "Too few whole episodes to tell the trained team from the random one." in out
 
 
 @pytest.mark.parametrize(

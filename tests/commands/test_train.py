@@ -176,8 +176,26 @@ def test_an_environment_that_breaks_later_does_not_take_the_team_with_it(tmp_pat
     )
     flags = [*FAST, "--moves", "400", "--eval-every", "400", "--out", tmp_path / "out"]
     assert train("--env", f"{tmp_path / 'late.py'}:Late", *flags) == 2
-    assert "agent 'bob': reward is not finite: nan" in capsys.readouterr().err
-    assert 0 < load(tmp_path / "out" / "team.safetensors").moves < 150
+    said = capsys.readouterr().err
+    assert "agent 'bob': reward is not finite: nan" in said
+    moves = load(tmp_path / "out" / "team.safetensors").moves
+    assert 0 < moves < 150
+    assert f"Stopped after {moves} moves; the team is in {tmp_path / 'out'}\n" in said
+    (run,) = told(tmp_path / "out")["runs"]
+    assert run["interrupted"] and run["moves"] == moves and len(run["curve"]) == 1
+    assert told(tmp_path / "out")["env"]["env"].endswith(":Late")  # evaluate reads it
+
+
+def test_an_environments_own_error_keeps_its_traceback(tmp_path):
+    (tmp_path / "shy.py").write_text(
+        "from teams import Relay\n"
+        "class Shy(Relay):\n"
+        "    def reset(self, seed=None, options=None):\n"
+        "        raise ValueError('no map')\n"
+    )
+    with pytest.raises(ValueError, match="no map") as caught:
+        train("--env", f"{tmp_path / 'shy.py'}:Shy", *FAST, "--out", tmp_path / "out")
+    assert caught.traceback[-1].path.name == "shy.py"
 
 
 @pytest.mark.parametrize(
@@ -191,6 +209,8 @@ def test_an_environment_that_breaks_later_does_not_take_the_team_with_it(tmp_pat
         ([*TWO_STEP, "--n-envs", "0"], "--n-envs 0: it must be at least 1"),
         ([*TWO_STEP, "--workers", "-1"], "--workers -1: it must be at least 0"),
         ([*TWO_STEP, "--eval-every", "0"], "--eval-every 0: it must be at least 1"),
+        ([*TWO_STEP, "--updates-per-episode", "nan"], "--updates-per-episode nan: it must be at"),
+        ([*TWO_STEP, "--updates-per-episode", "inf"], "--updates-per-episode inf: it must be fin"),
         ([*TWO_STEP, "--lr", "0"], "lr=0.0: it must be above 0"),
         ([*TWO_STEP, "--algorithm", "vdn", "--embed-dim", "3"], "embed-dim"),
         ([*TWO_STEP, "--device", "abacus"], "--device abacus: "),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from vdtoolkit.cli import refuse
+
 if TYPE_CHECKING:
     import torch
 
@@ -18,6 +20,19 @@ Number = int | Literal["auto"]
 def several(options: Any, *names: str) -> tuple[str, ...]:
     """Those of the names that were given as numbers, not as 'auto'."""
     return tuple(name for name in names if getattr(options, name) != "auto")
+
+
+def refused(program: str, error: ValueError) -> int:
+    """One line and exit status 2 for what we refuse; an environment's own error is raised on.
+
+    Its author needs the traceback.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is not None and not frame.tb_frame.f_globals["__name__"].startswith("vdtoolkit."):
+        raise error
+    return refuse(program, str(error))
 
 
 def from_here() -> None:

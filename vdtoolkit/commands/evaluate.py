@@ -6,15 +6,14 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
 from rich.console import Console
 
 from vdtoolkit.checkpoint import load
-from vdtoolkit.cli import refuse
-from vdtoolkit.commands.entry import Words, device_of, from_here
+from vdtoolkit.commands.entry import Words, device_of, from_here, refused
 from vdtoolkit.commands.run import SIDE_BY_SIDE
 from vdtoolkit.commands.show import number
 from vdtoolkit.flags import at_least, parse
@@ -45,7 +44,7 @@ class Options:
     """Of the episodes."""
     device: str = "cpu"
     """cpu, cuda, ..., or auto."""
-    json: bool = False
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
 
@@ -59,13 +58,13 @@ def main(arguments: list[str]) -> int:
         at_least(0, options, "seed")
         torch.set_num_threads(1)
         from_here()
-        path = options.path / "team.safetensors" if options.path.is_dir() else options.path
+        path = team_file(options.path)
         agents = load(path, device=device_of(options.device))
         maker = maker_of(options, path)
         check_fit(agents.team, maker, path)
         told = evaluate(agents, maker, options.episodes, seed=options.seed, n_envs=SIDE_BY_SIDE)
     except ValueError as error:
-        return refuse(PROGRAM, str(error))
+        return refused(PROGRAM, error)
     score = Score.from_evaluation(told, agents.moves)
     if options.json:
         head = {"team": str(path), "algorithm": agents.name, "env": dataclasses.asdict(maker)}
@@ -86,10 +85,20 @@ def show(title: str, score: Score) -> None:
     }
     if score.lost:
         rows["lost"] = f"{score.lost} episodes whose environment broke are left out"
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(title, style="bold")
     for name, value in rows.items():
         console.print(f"  {name:<14} {value}")
+
+
+def team_file(given: Path) -> Path:
+    """The team in a folder, or the file itself."""
+    path = given / "team.safetensors" if given.is_dir() else given
+    seeds = sorted(given.glob("seed-*/team.safetensors"))
+    if seeds and not path.exists():
+        names = ", ".join(str(seed.parent) for seed in seeds)
+        raise ValueError(f"{given} has a team for each of several seeds: name one of {names}")
+    return path
 
 
 def maker_of(options: Any, path: Path) -> EnvMaker:

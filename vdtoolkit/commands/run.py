@@ -58,9 +58,8 @@ def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Scor
     return Score.from_evaluation(told)
 
 
-def train_run(agents: Agents, maker: EnvMaker, settings: Settings, show: Display) -> Run:
-    """Train one team; interrupted, it is what it is by then."""
-    run = Run(agents.seed)
+def train_run(run: Run, agents: Agents, maker: EnvMaker, settings: Settings, show: Display) -> None:
+    """Train one team; whatever stops it, `run` tells how far it came."""
     show.begin(agents.seed)
     clock = Clock()
     try:
@@ -85,10 +84,11 @@ def train_run(agents: Agents, maker: EnvMaker, settings: Settings, show: Display
         run.final = score(agents, maker, settings.final_episodes, FINAL_SEEDS)
         if run.curve[-1].moves < agents.moves:
             run.curve.append(run.final)
-    except KeyboardInterrupt:
+    except BaseException as error:
         run.interrupted = True
         agents.reset()  # the open episode
-    return run
+        if not isinstance(error, KeyboardInterrupt):
+            raise
 
 
 def measure(

@@ -41,7 +41,7 @@ class Display:
 
     def baseline(self, score: Score) -> None:
         """The random team's score."""
-        self._line(f"{self.title}: random team {described(score)}")
+        self.line(f"{self.title}: random team {described(score)}")
 
     def begin(self, seed: int) -> None:
         """A new team."""
@@ -54,14 +54,15 @@ class Display:
         """A point of the curve."""
         name = f"seed {self.seed}: " if self.seeds > 1 else ""
         rate = f", {speed:,.0f} moves/s" if speed > 0 else ""
-        self._line(f"{name}{score.moves:,} of {self.moves:,} moves: {described(score)}{rate}")
+        self.line(f"{name}{score.moves:,} of {self.moves:,} moves: {described(score)}{rate}")
 
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
+        """A line that stays."""
         print(text, file=sys.stderr, flush=True)
 
 
 class Bar(Display):
-    """A progress bar in the terminal, and a line under it for what is known so far."""
+    """A progress bar in the terminal, and a text under it for what is known so far."""
 
     def __init__(self, title: str, moves: int, seeds: int, bar: TwoLines) -> None:
         super().__init__(title, moves, seeds)
@@ -121,14 +122,14 @@ class Bar(Display):
 
 
 class TwoLines(Progress):
-    """Bars, and one line of text under them."""
+    """Bars, and a text under them, in two lines where the terminal is narrow."""
 
     note = ""
 
     def get_renderables(self) -> Iterator[RenderableType]:
-        """The bars and the line."""
+        """The bars and the text."""
         yield from super().get_renderables()
-        yield Text(self.note, style="dim", overflow="ellipsis", no_wrap=True)
+        yield Text(self.note, style="dim")
 
 
 class Speed(ProgressColumn):
@@ -180,15 +181,16 @@ WRITTEN = {
 VERDICTS = {
     "above": "The trained team is above the random one: the 95 % intervals are apart.",
     "below": "The trained team is below the random one: the 95 % intervals are apart.",
+    "unknown": "Too few whole episodes to tell the trained team from the random one.",
     "not apart": "The 95 % intervals overlap: not told apart from the random team.",
 }
 
 
 def show_result(result: TrainResult, out: Path, seeds: int) -> None:
     """Random beside trained, whether they are apart, and where everything is."""
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:  # in a file or a pipe tables may have their full width
-        console = Console(width=100)
+        console = Console(markup=False, width=100)
     console.print(table(result))
     if any(run.interrupted for run in result.runs):
         run = result.runs[-1]

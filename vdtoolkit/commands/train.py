@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import shlex
 import time
@@ -16,14 +17,13 @@ import tyro
 
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
-from vdtoolkit.cli import refuse
-from vdtoolkit.commands.entry import Number, Words, device_of, from_here, several
+from vdtoolkit.commands.entry import Number, Words, device_of, from_here, refused, several
 from vdtoolkit.commands.run import Settings, baseline, train_run
 from vdtoolkit.commands.show import display, show_result
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.plots import plot_learning
-from vdtoolkit.runs import TrainResult
+from vdtoolkit.runs import Run, TrainResult
 from vdtoolkit.stream import TeamEnv
 from vdtoolkit.team import Team
 
@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
         command = shlex.join([*PROGRAM.split(), *arguments])
         return Training(options, command).run()
     except ValueError as error:
-        return refuse(PROGRAM, str(error))
+        return refused(PROGRAM, error)
 
 
 def _named(arguments: list[str]) -> str:
@@ -147,12 +147,16 @@ class Training:
             for seed in range(options.seed, options.seed + options.seeds):
                 agents = self.agents(seed)
                 folder = self.out if options.seeds == 1 else self.out / f"seed-{seed}"
+                runs.append(Run(seed))
                 try:
-                    runs.append(train_run(agents, self.maker, self.settings, show))
+                    train_run(runs[-1], agents, self.maker, self.settings, show)
+                except Exception:
+                    show.line(f"Stopped after {agents.moves:,} moves; the team is in {folder}")
+                    raise
                 finally:  # whatever breaks, what was learned is kept
                     if agents.replay is not None:
                         agents.save(folder / "team.safetensors")
-                self.write(TrainResult(self.title(), self.about(), random, runs[-1:]), folder)
+                    self.write(TrainResult(self.title(), self.about(), random, runs[-1:]), folder)
                 if runs[-1].interrupted:
                     break
         result = TrainResult(self.title(), self.about(), random, runs)
@@ -198,6 +202,8 @@ def check(options: Any) -> None:
     counts = ("moves", "seeds", "threads", "eval_episodes", "final_episodes")
     at_least(1, options, *counts, *several(options, "n_envs"))
     at_least(0, options, "seed", "updates_per_episode", *several(options, "workers"))
+    if math.isinf(options.updates_per_episode):
+        raise ValueError("--updates-per-episode inf: it must be finite")
     if options.eval_every is not None:
         at_least(1, options, "eval_every")
 
