@@ -406,6 +406,12 @@ def test_a_reward_that_is_not_finite_is_refused(bad, reward):
         advance(started(reward=reward), "abcd", rewards={"a": 0.0, "d": bad})
 
 
+@pytest.mark.parametrize("bad", [None, "much", np.array("much")])
+def test_a_reward_that_is_no_number_is_refused(bad):
+    with says(ValueError, f"agent 'd': reward is not a number: {bad!r}"):
+        advance(started(), "abcd", rewards={"a": 0, "b": np.int8(1), "c": True, "d": bad})
+
+
 @pytest.mark.parametrize("reward", ["mean", "sum"])
 def test_a_vector_reward_is_refused_with_a_way_out(reward):
     with says(

@@ -180,6 +180,8 @@ class Team:
                     "number; wrap the env in one that weighs the parts, such as momaland's "
                     "LinearizeReward"
                 )
+            if not isinstance(reward, float) and np.asarray(reward).dtype.kind not in "biuf":
+                raise ValueError(f"agent {agent!r}: reward is not a number: {reward!r}")
             if not math.isfinite(reward):
                 raise ValueError(f"agent {agent!r}: reward is not finite: {reward}")
         if self.reward == "sum":
