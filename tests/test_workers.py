@@ -362,6 +362,8 @@ def test_nothing_is_left_after_close():
     envs.close()
     assert no_workers()
     assert [p.exitcode for p in processes] == [0, 0]  # they went by themselves
+    with pytest.raises(RuntimeError, match="the stream is closed, its worker processes are gone"):
+        envs.reset()
 
 
 def test_nothing_is_left_after_an_error_or_an_interrupt():

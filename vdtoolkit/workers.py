@@ -99,6 +99,8 @@ class WorkerStream:
 
     def send(self, actions: np.ndarray) -> None:
         """Play on; actions [E, N], ignored where the last was `last`.  Returns at once."""
+        if not self._workers:
+            raise RuntimeError("the stream is closed, its worker processes are gone: make another")
         self._arrays["actions"][:] = actions
         for worker in self._workers:
             worker.tell(RESET if worker.fresh else STEP)
