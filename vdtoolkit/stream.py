@@ -53,7 +53,8 @@ class VectorStream:
 
     envs: Gymnasium's `SyncVectorEnv` or `AsyncVectorEnv` of `TeamEnv`s, or one that is born
     batched: its single observation space and action space are those of the team's `TeamEnv`,
-    `infos["lost"]` and `infos["won"]` are optional, and it resets itself in NEXT_STEP mode.
+    `infos["lost"]` and `infos["won"]`, of rows that are over, are optional, and it resets itself
+    in NEXT_STEP mode.
     """
 
     n_restarts = 0  # no worker of ours, nothing to restart
