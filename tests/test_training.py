@@ -241,6 +241,7 @@ def test_the_monitor_is_told_of_wins_and_of_what_was_lost():
         (1, 7, 3, [0, 3, 6]),
         (3, 12, 4, [0, 6, 9, 12]),
         (3, 9, 1000, [0]),
+        (5, 20, 2, [0, 5, 10, 15, 20]),  # once a vector step, though two are due
     ],
 )
 def test_the_callback_comes_at_the_start_and_each_time_so_many_moves_are_made(

@@ -122,8 +122,8 @@ def play(
         done = tally.add(step)
         if monitor is not None:
             monitor(tally.report(done, agents.moves - start, envs.n_restarts, metrics))
-        while callback is not None and agents.moves - told >= every:
-            told += every
+        if callback is not None and agents.moves - told >= every:
+            told += (agents.moves - told) // every * every
             callback(agents)
     agents.reset()
     return metrics
