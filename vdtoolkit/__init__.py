@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vdtoolkit.config import Config
     from vdtoolkit.envs.wrappers import ActionMaskToObservation, BlackDeath
     from vdtoolkit.team import Team
+    from vdtoolkit.team_env import TeamEnv
     from vdtoolkit.training import Evaluation, evaluate, train
 
 # Where each name lives.  It is imported when first asked for (PEP 562): torch costs a second that
@@ -61,6 +62,7 @@ _HOMES = {
     "vdtoolkit.config": ("Config",),
     "vdtoolkit.envs.wrappers": ("ActionMaskToObservation", "BlackDeath"),
     "vdtoolkit.team": ("Team",),
+    "vdtoolkit.team_env": ("TeamEnv",),
     "vdtoolkit.training": ("Evaluation", "evaluate", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -104,6 +106,7 @@ __all__ = [
     "QattenMixer",
     "SumMixer",
     "Team",
+    "TeamEnv",
     "TupleTeam",
     "VDNAgents",
     "ValueAgents",
