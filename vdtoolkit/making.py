@@ -23,10 +23,10 @@ from typing import Any
 
 import gymnasium
 from pettingzoo import AECEnv, ParallelEnv
-from pettingzoo.utils.conversions import aec_to_parallel, turn_based_aec_to_parallel
 
 from vdtoolkit.adapters import TupleTeam
 from vdtoolkit.lookup import attribute, did_you_mean, module, quietly, submodules
+from vdtoolkit.team_env import parallel
 
 Factory = Callable[..., Any]
 
@@ -90,20 +90,17 @@ class EnvMaker:
 
 def as_parallel(name: str, env: Any) -> ParallelEnv:
     """A `ParallelEnv` of whatever was made: AEC envs and Tuples of agents are converted."""
-    if isinstance(env, AECEnv):
-        together = env.metadata.get("is_parallelizable", False)
-        return aec_to_parallel(env) if together else turn_based_aec_to_parallel(env)
     if isinstance(env, gymnasium.Env):
         try:
             return TupleTeam(env)
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from None
-    if not isinstance(env, ParallelEnv) and not hasattr(env, "possible_agents"):
+    if not isinstance(env, ParallelEnv | AECEnv) and not hasattr(env, "possible_agents"):
         raise ValueError(
             f"{name} makes {type(env).__name__!r}, which is no environment: PettingZoo's "
             "ParallelEnv or AECEnv, or a gymnasium.Env whose spaces are Tuples of agents"
         )
-    return env
+    return parallel(env)
 
 
 def _of_module(found: Any, name: str) -> Factory:

@@ -24,8 +24,8 @@ from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.plots import plot_learning
 from vdtoolkit.runs import Run, TrainResult
-from vdtoolkit.stream import TeamEnv
 from vdtoolkit.team import Team
+from vdtoolkit.team_env import TeamEnv
 
 PROGRAM = "vdtoolkit train"
 DEFAULT = "qmix"
