@@ -124,3 +124,23 @@ BYTES = Box(0, 255, (2,), np.uint8)
 def test_a_value_of_another_space_is_refused_by_its_key(space, value, text):
     with pytest.raises(ValueError, match="^" + re.escape(text)):
         Flat(space, "it")(value)
+
+
+def test_bytes_among_other_numbers_become_0_to_1_and_levels_stay():
+    space = Dict(
+        {
+            "image": Box(0, 255, (2, 1), np.uint8),
+            "rest": Tuple([Discrete(2), Box(0, 255, (1,), np.uint8), Box(0, 9, (1,), np.uint8)]),
+            "wind": Box(0, 255, (1,), np.float32),
+        }
+    )
+    byte = np.array([255], np.uint8)
+    value = {
+        "image": np.array([[255], [51]], np.uint8),
+        "rest": (1, byte, np.array([7], np.uint8)),
+        "wind": np.array([200.0], np.float32),
+    }
+    row = Flat(space, "x")(value)
+    assert row.dtype == np.float32
+    np.testing.assert_allclose(row, [1, 0.2, 0, 1, 1, 7, 200], rtol=1e-6)
+    assert Flat(space["image"], "x")(value["image"]).tolist() == [255, 51]  # the network's to scale

@@ -219,6 +219,15 @@ def test_unlike_or_wide_dtypes_become_float32(one, other):
     assert team.encode_obs({}).dtype == team.spec.obs_dtype == np.float32
 
 
+def test_bytes_beside_another_agents_floats_become_0_to_1():
+    seen = {"a": Box(0, 255, (2,), np.uint8), "b": Box(0, 255, (3,), np.float32)}
+    team = Team(seen, dict.fromkeys("ab", Discrete(2)))
+    told = {"a": np.array([255, 51], np.uint8), "b": np.array([1.0, 255.0, 0.5], np.float32)}
+    obs = team.encode_obs(told)
+    assert (team.spec.obs_dtype, team.spec.obs_scale) == (np.float32, 1)
+    np.testing.assert_allclose(obs, [[1, 0.2, 0], [1, 255, 0.5]], rtol=1e-6)
+
+
 def test_bytes_of_0_to_255_are_scaled_and_no_others():
     def scale(*boxes):
         agents = "abc"[: len(boxes)]

@@ -36,12 +36,8 @@ class Flat:
         self.dim = int(flatdim(space))
         self._box = space if isinstance(space, spaces.Box) else None
         self.dtype = space.dtype if self._box and space.dtype in OWN else FLOAT
-        self.is_byte = bool(
-            self._box
-            and self.dtype == np.uint8
-            and (self._box.low == 0).all()
-            and (self._box.high == 255).all()
-        )
+        self.is_byte = is_byte(space)
+        self._scales = np.ones((), FLOAT) if self._box else scales(space)
         self.image: tuple[int, int, int] | None = None
         self._axes: tuple[int, ...] | None = None  # that put the channels last
         if self._box is not None:
@@ -50,15 +46,32 @@ class Flat:
     def __call__(self, value: Any) -> np.ndarray:
         """The value as [dim], or as [H, W, C] where it is an image; a view where it can be.
 
+        Bytes of 0..255 that are parts of a Dict or Tuple become 0..1, beside numbers like those.
         Whether the numbers are finite is not looked at.
         """
         if self._box is None:
             check(self.space, value, self.whose)
-            return np.asarray(flatten(self.space, value), FLOAT)
+            return np.asarray(flatten(self.space, value), FLOAT) * self._scales
         array = check_box(self._box, value, self.whose)
         if self.image is None:
             return array.reshape(-1)
         return (array if self._axes is None else array.transpose(self._axes)).reshape(self.image)
+
+
+def is_byte(space: gymnasium.Space) -> bool:
+    """Whether its numbers are all the bytes, 0..255, as those of images."""
+    box = isinstance(space, spaces.Box) and space.dtype == np.uint8
+    return bool(box and (space.low == 0).all() and (space.high == 255).all())  # type: ignore[attr-defined]
+
+
+def scales(space: gymnasium.Space) -> np.ndarray:
+    """[dim] float32: what each number of a flattened value is multiplied with."""
+    parts: list[gymnasium.Space] = []
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = list(space.values() if isinstance(space, spaces.Dict) else space.spaces)
+    if parts:
+        return np.concatenate([scales(part) for part in parts])
+    return np.full(int(flatdim(space)), 1 / 255 if is_byte(space) else 1, FLOAT)
 
 
 def seen_space(value: Any) -> gymnasium.Space:

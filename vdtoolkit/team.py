@@ -219,6 +219,8 @@ class Team:
         for agent, value in observations.items():
             i = self.index(agent)
             part = self._sees[i](self._unmasked(agent, value))
+            if self._sees[i].is_byte and self.obs_dtype == FLOAT:
+                part = part * np.float32(1 / 255)  # beside others' floats
             if self.obs_shape is None:
                 obs[i, : part.size] = part.reshape(-1)
             else:
