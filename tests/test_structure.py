@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -151,6 +152,17 @@ def test_a_module_imports_from_lower_floors_and_its_own(name):
         assert floor(other) <= floor(name) or (name, other) in EXCEPTIONS, (
             f"{name} (floor {floor(name)}) imports {other} (floor {floor(other)})"
         )
+
+
+def test_the_page_of_floors_is_true():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", page, re.MULTILINE)
+    told = {(name.partition("/")[0], int(n)) for n, cell in rows for name in cell.split("`")[1::2]}
+    for name, n in FLOORS.items():
+        last = name.rpartition(".")[2] if name != "vdtoolkit" else "__init__"
+        if last != "_version":
+            assert (last, n) in told or (f"{last}.py", n) in told, f"{name}, floor {n}"
+    assert [n for n, _ in rows] == sorted(n for n, _ in rows)
 
 
 def test_every_exception_is_needed():
