@@ -11,7 +11,7 @@ from gymnasium.spaces import Discrete
 from vdtoolkit.checks.check import FAULT, NOTE, WARNING, Findings, Skip, check, moment_check
 from vdtoolkit.checks.episode import Dice, Episode, offered
 from vdtoolkit.checks.moment import Moment, info_mask, observation_mask, short
-from vdtoolkit.checks.subject import Subject
+from vdtoolkit.checks.subject import Subject, global_dice
 
 
 def _masks(moment: Moment) -> Iterator[tuple[str, Any, int]]:
@@ -254,7 +254,7 @@ class _Again(Dice):
 
 def _try(subject: Subject, episode: Episode, moment: Moment, agent: Any, action: int) -> Episode:
     """The recorded episode again up to a moment, and one move more with this action."""
-    with subject.made() as env:
+    with global_dice(1), subject.made() as env:
         dice = _Again(episode, moment, agent, action)
         again = Episode(env, episode.seed, dice, moves=moment.move + 1)
         return again.play()
