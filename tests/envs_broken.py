@@ -147,6 +147,14 @@ class Backwards(Watch):
         return told
 
 
+@breaks("action-spaces-own")
+class OnTheClass(Watch):
+    one = Discrete(4)
+
+    def action_space(self, agent):
+        return self.one
+
+
 @breaks("spaces-same-object")
 class NewSpaces(Watch):
     def observation_space(self, agent):

@@ -119,6 +119,22 @@ def spaces_same_object(subject: Subject) -> Findings:
 
 
 @check(
+    "action-spaces-own",
+    FAULT,
+    "every instance has action spaces of its own",
+    "build the spaces in the constructor, not in the class or the module: who seeds one to draw "
+    "actions would seed everybody's",
+)
+def action_spaces_own(subject: Subject) -> Findings:
+    """An action space that two instances share."""
+    with subject.made() as other:
+        for agent in subject.env.possible_agents:
+            if subject.env.action_space(agent) is other.action_space(agent):
+                yield f"agent {agent!r}: two instances have the same object as action space"
+                return
+
+
+@check(
     "spaces-fixed",
     FAULT,
     "spaces are the same after every reset and in every instance",
