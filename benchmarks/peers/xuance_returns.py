@@ -2,9 +2,9 @@
 
 --settings own: XuanCe's published configuration (simple_spread's; rware's for foraging, where it
 has none), made for 10 million steps.
---settings equal: the network, batch, step size, exploration and updates that ours has by default.
-XuanCe divides `decay_step_greedy` by the number of envs and then counts the steps of all of them,
-so that exploration ends that many times sooner than it says: here it is multiplied beforehand.
+--settings equal: the network, batch, discount, step size, exploration, target interval, updates and
+envs of `tuned.py`, which ours has as well.
+The line that it prints says what XuanCe's learner really used, in our words.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import contextlib
 import json
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tuned
 from told import asked
 
 if __name__ == "__main__":
@@ -83,15 +85,49 @@ def settings() -> Namespace:
     changes: dict[str, Any] = {"seed": flags.seed, "env_seed": 1000 * flags.seed}
     if flags.env != "spread":
         folder = Path(xuance.__file__).parent / "configs" / flags.algorithm / "robotic_warehouse"
-        changes |= yaml.safe_load((folder / "rware-tiny-2ag-v1.yaml").read_text()) | changes
+        theirs = yaml.safe_load((folder / "rware-tiny-2ag-v1.yaml").read_text())
+        changes |= {k: v for k, v in theirs.items() if not k.endswith("_dir")} | changes
         changes |= {"env_name": "lbforaging", "env_id": flags.env}
         changes |= {"vectorize": "DummyVecMultiAgentEnv", "rnn": "GRU"}
     if flags.settings == "equal":
-        epochs = max(1, round(flags.envs * flags.updates))
-        changes |= RECURRENT | {"parallels": flags.envs, "n_epochs": epochs}
-        changes |= {"N_recurrent_layers": 1, "dropout": 0}
-        changes["decay_step_greedy"] = 50_000 * flags.envs
+        ours = tuned.settings(flags.env)
+        changes |= RECURRENT | {"N_recurrent_layers": 1, "dropout": 0}
+        changes |= tuned.xuance(ours)
+        if not ours.recurrent:
+            changes["buffer_size"] = flags.moves  # there in moves: all of them, as good as ours
     return config(flags.algorithm, **changes)
+
+
+def after_episodes(agents: Any, updates: float) -> Callable[[int], dict]:
+    """In the place of `train_epochs`, called after each move: so many updates for each episode.
+
+    A batch is as many moves as 32 of the episodes so far have on average.
+    """
+    learn, batch, made = agents.train_epochs, agents.batch_size, 0
+
+    def train_epochs(n_epochs: int = 1) -> dict:
+        nonlocal made
+        episodes = int(agents.current_episode.sum())
+        owed = int(updates * episodes) - made
+        made += owed
+        agents.memory.batch_size = batch * agents.current_step // max(1, episodes)
+        return learn(owed)
+
+    return train_epochs
+
+
+def used(agents: Any) -> dict[str, Any]:
+    """What the agents and their learner hold, in our words."""
+    learner, (encoder, *_) = agents.learner, agents.policy.parameters()
+    return {
+        "gamma": learner.gamma,
+        "lr": learner.scheduler.base_lrs[0],  # falls to a half over XuanCe's 10 million steps
+        "hidden_dim": encoder.shape[0],
+        "recurrent": agents.use_rnn,
+        "target_interval": learner.sync_frequency,
+        "epsilon_steps": round((agents.start_greedy - agents.end_greedy) / agents.delta_egreedy),
+        "n_envs": agents.n_envs,
+    }
 
 
 def main() -> None:
@@ -100,11 +136,17 @@ def main() -> None:
     REGISTRY_MULTI_AGENT_ENV["lbforaging"] = Foraging
     told = settings()
     agents = AGENTS[flags.algorithm](told, make_envs(told))
+    ours = tuned.settings(flags.env)
+    if flags.settings == "equal" and not ours.recurrent:
+        agents.train_epochs = after_episodes(agents, ours.updates_per_episode)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         agents.train(flags.moves // told.parallels)
         alone = Namespace(**vars(told) | {"parallels": 1, "env_seed": 1000 * flags.seed + 500})
         returns = agents.test(flags.episodes, make_envs(alone))
-    print(json.dumps({"moves": agents.current_step, "returns": [float(r) for r in returns]}))
+    counts = {"updates": agents.learner.iterations, "episodes": int(agents.current_episode.sum())}
+    counts |= {"moves": agents.current_step, "epsilon": agents.e_greedy}
+    counts["parameters"] = sum(p.numel() for p in agents.policy.parameters_model)
+    print(json.dumps({"used": used(agents), **counts, "returns": [float(r) for r in returns]}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""The settings that both sides of `benchmarks.returns` learn with, environment by environment.
+
+Our words and our defaults; `xuance` says the same in XuanCe's.  The script for the peer reads this
+file in the peer's own environment: nothing here needs anything but Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how fast a team learns; the defaults are those of `vdtoolkit.Config`."""
+
+    gamma: float = 0.99
+    lr: float = 5e-4
+    hidden_dim: int = 64
+    recurrent: bool = True
+    last_action: bool = True  # XuanCe's agents never see it
+    target_interval: int = 200  # gradient steps
+    epsilon_steps: int = 50_000  # moves
+    updates_per_episode: float = 1.0
+    n_envs: int = 8
+
+    def of_training(self) -> dict[str, Any]:
+        """What `train` takes; the rest are hyperparameters of the agents."""
+        return {"n_envs": self.n_envs, "updates_per_episode": self.updates_per_episode}
+
+    def of_agents(self) -> dict[str, Any]:
+        """What the agents take."""
+        return {k: v for k, v in asdict(self).items() if k not in self.of_training()}
+
+
+# Everything else has the defaults, with which 100,000 moves on Foraging-8x8-2p-1f-v3 teach nothing.
+# One env, as XuanCe's QMIX with several gives all of them the state of the one that ended last.
+TUNED = {
+    "Foraging-5x5-2p-1f-v3": Settings(
+        gamma=0.9,
+        lr=1e-3,
+        hidden_dim=128,
+        recurrent=False,
+        last_action=False,
+        target_interval=50,
+        epsilon_steps=20_000,
+        updates_per_episode=4.0,
+        n_envs=1,
+    ),
+}
+
+
+def settings(env: str) -> Settings:
+    """Those for `spread` or an id of lbforaging."""
+    return TUNED.get(env, Settings())
+
+
+def xuance(ours: Settings) -> dict[str, Any]:
+    """The same as a configuration of XuanCe.
+
+    `decay_step_greedy` is divided there by the number of envs and then compared with the moves of
+    all of them: exploration would end that many times sooner than it says, so it is multiplied.
+    Recurrent, XuanCe learns `n_epochs` times after each n_envs episodes.  Without memory it counts
+    moves, not episodes: `xuance_returns.py` then makes it learn after episodes, too.
+    """
+    width = ours.hidden_dim
+    told: dict[str, Any] = {
+        "gamma": ours.gamma,
+        "learning_rate": ours.lr,
+        "sync_frequency": ours.target_interval,
+        "decay_step_greedy": ours.epsilon_steps * ours.n_envs,
+        "parallels": ours.n_envs,
+        "use_rnn": ours.recurrent,
+    }
+    if ours.recurrent:
+        told |= {"representation": "Basic_RNN", "rnn": "GRU", "fc_hidden_sizes": [width]}
+        told |= {"recurrent_hidden_size": width, "q_hidden_size": []}
+        return told | {"n_epochs": max(1, round(ours.n_envs * ours.updates_per_episode))}
+    told |= {"representation": "Basic_MLP", "representation_hidden_size": [width]}
+    return told | {"q_hidden_size": [width], "training_frequency": 1}
