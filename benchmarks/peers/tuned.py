@@ -33,15 +33,14 @@ class Settings:
         return {k: v for k, v in asdict(self).items() if k not in self.of_training()}
 
 
-# Everything else has the defaults, with which 100,000 moves on Foraging-8x8-2p-1f-v3 teach nothing.
-# One env, as XuanCe's QMIX with several gives all of them the state of the one that ended last.
+# Those of `environments.py`, chosen there for our VDN alone.  One env, as XuanCe's QMIX with
+# several takes the state of the one that has ended for that of all of them.
 TUNED = {
     "Foraging-5x5-2p-1f-v3": Settings(
         gamma=0.9,
         lr=1e-3,
         hidden_dim=128,
         recurrent=False,
-        last_action=False,
         target_interval=50,
         epsilon_steps=20_000,
         updates_per_episode=4.0,
