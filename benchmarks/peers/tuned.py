@@ -6,6 +6,7 @@ file in the peer's own environment: nothing here needs anything but Python.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ def xuance(ours: Settings) -> dict[str, Any]:
     `decay_step_greedy` is divided there by the number of envs and then compared with the moves of
     all of them: exploration would end that many times sooner than it says, so it is multiplied.
     Recurrent, XuanCe learns `n_epochs` times after each n_envs episodes.  Without memory it counts
-    moves, not episodes: `xuance_returns.py` then makes it learn after episodes, too.
+    moves, not episodes: `after_episodes` then makes it learn after episodes, too.
     """
     width = ours.hidden_dim
     told: dict[str, Any] = {
@@ -77,3 +78,21 @@ def xuance(ours: Settings) -> dict[str, Any]:
         return told | {"n_epochs": max(1, round(ours.n_envs * ours.updates_per_episode))}
     told |= {"representation": "Basic_MLP", "representation_hidden_size": [width]}
     return told | {"q_hidden_size": [width], "training_frequency": 1}
+
+
+def after_episodes(agents: Any, updates: float) -> Callable[[int], dict]:
+    """In the place of XuanCe's `train_epochs`, called after each move: so many for each episode.
+
+    A batch is as many moves as 32 of the episodes so far have on average.
+    """
+    learn, batch, made = agents.train_epochs, agents.batch_size, 0
+
+    def train_epochs(n_epochs: int = 1) -> dict:
+        nonlocal made
+        episodes = int(agents.current_episode.sum())
+        owed = int(updates * episodes) - made
+        made += owed
+        agents.memory.batch_size = batch * agents.current_step // max(1, episodes)
+        return learn(owed)
+
+    return train_epochs

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,24 +97,6 @@ def settings() -> Namespace:
     return config(flags.algorithm, **changes)
 
 
-def after_episodes(agents: Any, updates: float) -> Callable[[int], dict]:
-    """In the place of `train_epochs`, called after each move: so many updates for each episode.
-
-    A batch is as many moves as 32 of the episodes so far have on average.
-    """
-    learn, batch, made = agents.train_epochs, agents.batch_size, 0
-
-    def train_epochs(n_epochs: int = 1) -> dict:
-        nonlocal made
-        episodes = int(agents.current_episode.sum())
-        owed = int(updates * episodes) - made
-        made += owed
-        agents.memory.batch_size = batch * agents.current_step // max(1, episodes)
-        return learn(owed)
-
-    return train_epochs
-
-
 def used(agents: Any) -> dict[str, Any]:
     """What the agents and their learner hold, in our words."""
     learner, (encoder, *_) = agents.learner, agents.policy.parameters()
@@ -138,7 +119,7 @@ def main() -> None:
     agents = AGENTS[flags.algorithm](told, make_envs(told))
     ours = tuned.settings(flags.env)
     if flags.settings == "equal" and not ours.recurrent:
-        agents.train_epochs = after_episodes(agents, ours.updates_per_episode)
+        agents.train_epochs = tuned.after_episodes(agents, ours.updates_per_episode)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         agents.train(flags.moves // told.parallels)
         alone = Namespace(**vars(told) | {"parallels": 1, "env_seed": 1000 * flags.seed + 500})

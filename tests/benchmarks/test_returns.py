@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import returns
@@ -62,6 +63,23 @@ def test_both_networks_have_two_layers_before_the_head():
     assert memoryless["representation_hidden_size"] == memoryless["q_hidden_size"] == [7]
     recurrent = tuned.xuance(tuned.Settings(hidden_dim=7))
     assert (recurrent["fc_hidden_sizes"], recurrent["q_hidden_size"]) == ([7], [])
+
+
+def test_without_memory_xuance_learns_after_episodes_as_many_moves_as_they_have():
+    learned = []
+    agents = SimpleNamespace(
+        train_epochs=lambda n: learned.append((n, agents.memory.batch_size)) or {},
+        memory=SimpleNamespace(batch_size=32),
+        batch_size=32,
+        current_step=0,
+        current_episode=np.array([0, 0]),
+    )
+    train_epochs = tuned.after_episodes(agents, updates=1.5)
+    for moves, episodes in ((4, [0, 0]), (12, [1, 0]), (14, [1, 0]), (30, [2, 1])):
+        agents.current_step, agents.current_episode[:] = moves, episodes
+        train_epochs(n_epochs=9)
+    assert [n for n, _ in learned] == [0, 1, 0, 3]
+    assert [size for _, size in learned[1:]] == [32 * 12, 32 * 14, 32 * 10]
 
 
 @pytest.mark.parametrize("algorithm", ["qmix", "vdn"])
