@@ -74,6 +74,24 @@ def test_the_weights_are_those_of_now_after_learning_and_loading():
     np.testing.assert_allclose(few(*given())[0], by_torch(other, *given())[0], rtol=0, atol=1e-6)
 
 
+def test_a_step_past_the_tensors_version_is_seen_as_well():
+    """Old optimisers write through `.data`, which counts no version."""
+    agent = net()
+    few = FewRows(agent)
+    few(*given())
+    for parameter in agent.parameters():
+        parameter.data += 0.1
+    np.testing.assert_allclose(few(*given())[0], by_torch(agent, *given())[0], rtol=0, atol=1e-6)
+
+
+@options
+def test_many_rows_are_multiplied_in_blocks_to_the_same_end(options, monkeypatch):
+    whole = FewRows(net(**options))(*given())
+    monkeypatch.setattr("vdtoolkit.few_rows.ONE_THREAD", 5 * E * N * (2 * H + 1))  # of 6 to 24
+    for told, wanted in zip(FewRows(net(**options))(*given()), whole, strict=True):
+        np.testing.assert_allclose(told, wanted, rtol=0, atol=1e-6)
+
+
 def test_another_network_or_moved_weights_do_not_fit():
     agent = net()
     few = FewRows(agent)

@@ -64,7 +64,7 @@ class Actor:
         if len(self._carry) != len(obs):
             self._carry = np.zeros((*obs.shape[:2], net.hidden_dim), np.float32)
             self._last = np.full(available.shape[:2], -1)
-        elif first.any():
+        elif np.count_nonzero(first):
             self._carry[first] = 0.0
             self._last[first] = -1
         qs = self._utilities(net, obs)

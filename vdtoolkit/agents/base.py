@@ -203,7 +203,7 @@ class Agents:
         """Exploring actions [E, N] at the present moment; rows that are `last` ignore theirs."""
         assert self._moment is not None and self.actor_in_training is not None
         self._actions = self.actor_in_training.act_steps(self._moment)
-        self.moves += int((~self._moment.last).sum())
+        self.moves += self._moment.n_envs - int(np.count_nonzero(self._moment.last))
         return self._actions
 
     def observe_steps(self, step: Step) -> None:
