@@ -17,7 +17,7 @@ from vector_envs import Lengths
 from vdtoolkit.envs import matrix_game_v0
 from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.finite import FiniteStream
-from vdtoolkit.stream import VectorStream, _cost, stream
+from vdtoolkit.stream import OneStream, VectorStream, _cost, stream
 from vdtoolkit.team import Team
 from vdtoolkit.team_env import TeamEnv
 
@@ -90,6 +90,19 @@ def test_a_stream_is_the_envs_played_by_hand(kind, options):
     moves = [lots(step, rng) for step in steps[:-1]]
     for e, seed in enumerate(np.random.SeedSequence(4).generate_state(E)):
         assert rows(steps, e) == by_hand(Relay(**options), int(seed), [m[e] for m in moves])
+
+
+@pytest.mark.parametrize("options", [{}, {"end": "mixed", "masks": "observations"}])
+def test_one_env_needs_no_vector_and_gives_the_same_steps(options):
+    make = partial(Relay, **options)
+    one = stream(make, 1)
+    assert isinstance(one, OneStream)
+    alone = run(one)
+    together = run(VectorStream(SyncVectorEnv([partial(team_env, **options)]), one.team))
+    assert rows(alone, 0) == rows(together, 0)
+    for field in FIELDS:
+        for mine, theirs in zip(alone, together, strict=True):
+            assert getattr(mine, field).dtype == getattr(theirs, field).dtype, field
 
 
 def by_hand(env, seed, moves):

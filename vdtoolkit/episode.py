@@ -101,7 +101,10 @@ class TeamEpisode:
         self._living = list(seen)
         alive = np.zeros(len(self.team.agents), bool)
         if not terminated:
-            alive[[self.team.index(agent) for agent in seen]] = True
+            if len(seen) == len(alive):
+                alive[:] = True
+            else:
+                alive[[self.team.index(agent) for agent in seen]] = True
             for agent, info in (infos or {}).items():
                 if agent in seen and info and not info.get("alive", True):
                     alive[self.team.index(agent)] = False
@@ -122,7 +125,7 @@ class TeamEpisode:
     def _repair_or_refuse(self, available: np.ndarray, over: bool) -> None:
         """Nobody acts after the end, so a mask of zeros there is harmless; before it is not."""
         something = available.any(-1)
-        if something.all():
+        if np.count_nonzero(something) == len(self.team.agents):
             return
         nothing = ~something
         if over:

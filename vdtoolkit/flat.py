@@ -150,6 +150,11 @@ def check_box(space: spaces.Box, value: Any, whose: str) -> np.ndarray:
     return whole
 
 
+def all_finite(array: np.ndarray) -> bool:
+    """Whether every number is finite."""
+    return array.dtype.kind != "f" or np.count_nonzero(np.isfinite(array)) == array.size
+
+
 def refuse_infinity(value: Any, whose: str) -> None:
     """Name the number in a value that is not finite (in float32)."""
     if isinstance(value, Mapping):

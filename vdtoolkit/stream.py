@@ -119,6 +119,37 @@ class VectorStream:
         )
 
 
+class OneStream:
+    """One `TeamEnv` as a stream: what `VectorStream` over it gives, without putting together."""
+
+    n_envs, n_restarts = 1, 0
+
+    def __init__(self, env: TeamEnv) -> None:
+        self.env, self.team = env, env.team
+
+    def reset(self, seed: int = 0) -> Step:
+        """A new episode, seeded from (seed, 0)."""
+        self._step = self.env.begin(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        return self._step
+
+    def send(self, actions: np.ndarray) -> None:
+        """Play on; actions [1, N], ignored where the last was `last`."""
+        self._step = self.env.begin() if self._step.last[0] else self.env.play(actions[0])
+
+    def receive(self) -> Step:
+        """The moment that the actions sent led to."""
+        return self._step
+
+    def step(self, actions: np.ndarray) -> Step:
+        """The next moment of the episode: `send`, then `receive`."""
+        self.send(actions)
+        return self._step
+
+    def close(self) -> None:
+        """Close the env."""
+        self.env.close()
+
+
 def stream(
     env_fn: EnvFn,
     n_envs: int | str,
@@ -154,7 +185,7 @@ def stream(
     if workers == "auto":
         workers = usable_cores() if n > 1 and n * _cost(first) > WORTH_A_MESSAGE else 0
     if not workers:
-        return _in_a_row(env_fn, first.team, n, first)
+        return OneStream(first) if n == 1 else _in_a_row(env_fn, first.team, n, first)
     first.close()
     make = partial(_in_a_row, env_fn, first.team)
     return WorkerStream(make, n, min(int(workers), usable_cores()), first.team, timeout)

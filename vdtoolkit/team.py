@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import AECEnv, ParallelEnv
 
-from vdtoolkit.flat import Flat, refuse_infinity, seen_space
+from vdtoolkit.flat import Flat, all_finite, refuse_infinity, seen_space
 from vdtoolkit.step import FLOAT, TeamSpec
 
 WRAPPERS = ("pettingzoo.utils.", "supersuit.")  # their state() is that of the env inside
@@ -195,7 +195,7 @@ class Team:
             obs = self._stacked(observations)
             if obs is None:
                 obs = self._one_by_one(observations)
-        if self.obs_dtype.kind == "f" and not np.isfinite(obs).all():
+        if not all_finite(obs):
             for agent, value in observations.items():
                 refuse_infinity(value, f"agent {agent!r}: observation")
         return obs.reshape(len(self.agents), -1)
@@ -298,7 +298,7 @@ class Team:
         if flat.dtype != self._state.dtype:
             with np.errstate(over="ignore"):
                 flat = flat.astype(self._state.dtype)
-        if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        if not all_finite(flat):
             refuse_infinity(state, "state()")
         return flat
 

@@ -40,18 +40,25 @@ class TeamEnv(gymnasium.Env):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """A new episode of the team."""
         super().reset(seed=seed)
-        observations, infos = self.env.reset(seed=self._next_seed(seed), options=options)
-        return _told(self._episode.start(observations, infos, self._state()))
+        return _told(self.begin(seed, options))
 
     def step(
         self, action: np.ndarray
     ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """One joint action: row indices [N]; those of agents that do not act are ignored."""
-        actions = self.team.decode(np.asarray(action), self._episode.acting)
-        told = self.env.step(actions)
-        step = self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
+        step = self.play(np.asarray(action))
         seen, info = _told(step)
         return seen, float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
+
+    def begin(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Step:
+        """`reset` as a `Step` of E = 1."""
+        observations, infos = self.env.reset(seed=self._next_seed(seed), options=options)
+        return self._episode.start(observations, infos, self._state())
+
+    def play(self, action: np.ndarray) -> Step:
+        """`step` as a `Step` of E = 1."""
+        told = self.env.step(self.team.decode(action, self._episode.acting))
+        return self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
 
     def close(self) -> None:
         """Close the team's env."""
