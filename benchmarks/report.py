@@ -71,8 +71,11 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    if not isinstance(value, float):
-        return str(value)
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def number(value: float) -> str:
+    """Three digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -16,7 +16,11 @@ from pathlib import Path
 from told import asked, tell
 
 if __name__ == "__main__":
-    flags = asked(__doc__, clone={"required": True, "help": "a clone of JaxMARL"})
+    flags = asked(
+        __doc__,
+        clone={"required": True, "help": "a clone of JaxMARL"},
+        once={"action": "store_true", "help": "compile, run, end: for the time of the process"},
+    )
     sys.path.insert(0, str(Path(flags.clone) / "baselines" / "QLearning"))
     sys.modules.setdefault("wandb", types.ModuleType("wandb"))  # only its own logging needs it
 
@@ -31,7 +35,7 @@ T = 25
 def config() -> dict:
     """W1; `NUM_EPOCHS` updates after a rollout of all envs."""
     return {
-        "TOTAL_TIMESTEPS": (flags.moves // T + 32 * flags.envs) * (T + 1),
+        "TOTAL_TIMESTEPS": (flags.moves // T + 32 * flags.envs * (not flags.once)) * (T + 1),
         "NUM_ENVS": flags.envs,
         "NUM_STEPS": T + 1,
         "BUFFER_SIZE": 5000,
@@ -64,6 +68,10 @@ def main() -> None:
     begun = time.perf_counter()
     train = jax.jit(qmix_rnn.make_train(settings, env)).lower(jax.random.PRNGKey(0)).compile()
     compiled = time.perf_counter() - begun
+    if flags.once:
+        jax.block_until_ready(train(jax.random.PRNGKey(1)))
+        tell("JaxMARL", importlib.metadata.version("jaxmarl"), flags, compile_seconds=compiled)
+        return
     jax.block_until_ready(train(jax.random.PRNGKey(1)))
     begun = time.perf_counter()
     outs = jax.block_until_ready(train(jax.random.PRNGKey(2)))

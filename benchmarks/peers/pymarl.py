@@ -1,5 +1,7 @@
 """EPyMARL's or PyMARL2's recurrent QMIX on mpe2's simple_spread, from a clone of either.
 
+--update W3 times one update of 32 episodes of noise at those sizes, not the whole of training.
+
 Their own runners, controllers, buffers and learners in the order of their `run_sequential`;
 environment, logger and configuration are handed in from here, so neither Sacred nor StarCraft is
 needed.  One env is their episode runner, several their parallel runner (a process each).
@@ -8,6 +10,7 @@ needed.  One env is their episode runner, several their parallel runner (a proce
 from __future__ import annotations
 
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +18,22 @@ from typing import Any, ClassVar
 from told import Clock, asked, tell
 
 if __name__ == "__main__":
-    flags = asked(__doc__, clone={"required": True, "help": "a clone of EPyMARL or PyMARL2"})
+    flags = asked(
+        __doc__,
+        clone={"required": True, "help": "a clone of EPyMARL or PyMARL2"},
+        update={"choices": ("W1", "W3"), "help": "one update alone, at these sizes"},
+        algorithm={"choices": ("qmix", "qatten"), "default": "qmix"},
+    )
 
 import numpy as np
 import torch
 import yaml
 
+SIZES = {  # as benchmarks/works.py has them: moves, agents, observation, state, actions
+    None: (25, 3, 18, 54, 5),
+    "W1": (25, 3, 18, 54, 5),
+    "W3": (60, 10, 120, 250, 16),
+}
 T = 25
 
 
@@ -97,10 +110,11 @@ def import_from(clone: Path, five: bool) -> None:
 
 
 def settings(clone: Path) -> types.SimpleNamespace:
-    """Their defaults and QMIX's, with W1's sizes."""
+    """Their defaults and the algorithm's, with our sizes."""
+    moves, n_agents, obs, state, n_actions = SIZES[flags.update]
     folder = clone / "src" / "config"
     told = yaml.safe_load((folder / "default.yaml").read_text())
-    told |= yaml.safe_load((folder / "algs" / "qmix.yaml").read_text())
+    told |= yaml.safe_load((folder / "algs" / f"{flags.algorithm}.yaml").read_text())
     told |= {
         "env": "spread",
         "env_args": {"seed": 0},
@@ -119,9 +133,12 @@ def settings(clone: Path) -> types.SimpleNamespace:
         "td_lambda": 0.0,
         "lr": 5e-4,
         "render": False,
-        "n_agents": 3,
-        "n_actions": 5,
-        "state_shape": 54,
+        "n_agents": n_agents,
+        "n_actions": n_actions,
+        "state_shape": state,
+        "obs_shape": obs,
+        "agent_own_state_size": state // n_agents,  # Qatten's
+        "episode_limit": moves,
     }
     return types.SimpleNamespace(**told)
 
@@ -138,24 +155,30 @@ def main() -> None:
     from runners import REGISTRY as RUNNERS
 
     args, logger = settings(clone), Logger()
-    runner = RUNNERS[args.runner](args=args, logger=logger)
+    moves, n_agents, obs, state, n_actions = SIZES[flags.update]
     scheme = {
-        "state": {"vshape": 54},
-        "obs": {"vshape": 18, "group": "agents"},
+        "state": {"vshape": state},
+        "obs": {"vshape": obs, "group": "agents"},
         "actions": {"vshape": (1,), "group": "agents", "dtype": torch.long},
-        "avail_actions": {"vshape": (5,), "group": "agents", "dtype": torch.int},
+        "avail_actions": {"vshape": (n_actions,), "group": "agents", "dtype": torch.int},
         "reward": {"vshape": (1,)},
         "terminated": {"vshape": (1,), "dtype": torch.uint8},
     }
     if not five:
-        scheme["probs"] = {"vshape": (5,), "group": "agents", "dtype": torch.float}
-    groups, preprocess = {"agents": 3}, {"actions": ("actions_onehot", [OneHot(out_dim=5)])}
-    buffer = ReplayBuffer(
-        scheme, groups, args.buffer_size, T + 1, preprocess=preprocess, device="cpu"
-    )
+        scheme["probs"] = {"vshape": (n_actions,), "group": "agents", "dtype": torch.float}
+    groups = {"agents": n_agents}
+    preprocess = {"actions": ("actions_onehot", [OneHot(out_dim=n_actions)])}
+    capacity = 32 if flags.update else args.buffer_size
+    buffer = ReplayBuffer(scheme, groups, capacity, moves + 1, preprocess=preprocess, device="cpu")
     mac = CONTROLLERS[args.mac](buffer.scheme, groups, args)
-    runner.setup(scheme=scheme, groups=groups, preprocess=preprocess, mac=mac)
     learner = LEARNERS[args.learner](mac, buffer.scheme, logger, args)
+    who = "EPyMARL" if five else "PyMARL2"
+    if flags.update:
+        fill_with_noise(buffer, n_actions)
+        tell(who, "clone", flags, updates_per_second=1 / seconds_an_update(learner, buffer))
+        return
+    runner = RUNNERS[args.runner](args=args, logger=logger)
+    runner.setup(scheme=scheme, groups=groups, preprocess=preprocess, mac=mac)
     clock, due, episode = Clock(flags.warm), 0.0, 0
     while runner.t_env < flags.warm + flags.moves:
         buffer.insert_episode_batch(runner.run(test_mode=False))
@@ -168,7 +191,29 @@ def main() -> None:
                 learner.train(sample[:, : sample.max_t_filled()], runner.t_env, episode)
         clock(runner.t_env)
     runner.close_env()
-    tell("EPyMARL" if five else "PyMARL2", "clone", flags, steps_per_second=clock.rate)
+    tell(who, "clone", flags, steps_per_second=clock.rate)
+
+
+def fill_with_noise(buffer: Any, n_actions: int) -> None:
+    """32 whole episodes in which nothing depends on anything."""
+    held = buffer.data.transition_data
+    for name in ("obs", "state", "reward"):
+        held[name].normal_()
+    held["avail_actions"].fill_(1)
+    held["actions"].random_(n_actions)
+    held["actions_onehot"].scatter_(-1, held["actions"], 1.0)
+    held["filled"].fill_(1)
+    buffer.episodes_in_buffer = buffer.batch_size
+
+
+def seconds_an_update(learner: Any, buffer: Any) -> float:
+    """The median of some; the batch is always the same."""
+    batch, taken = buffer.sample(32), []
+    for episode in range(25):
+        begun = time.perf_counter()
+        learner.train(batch, 0, episode)
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken[5:]))
 
 
 if __name__ == "__main__":

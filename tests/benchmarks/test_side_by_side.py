@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,21 +21,53 @@ def played(monkeypatch):
         runs.append(name)
         if name == "BenchMARL":
             return None
-        speed = 100 if name == "XuanCe" else 300 + 30 * (runs.count("vdtoolkit") - 1)
+        speed = {"XuanCe": 100, "vdtoolkit, fast": 400}.get(name)
+        speed = speed or 300 + 30 * (runs.count("vdtoolkit") - 1)
         return {"peer": name, "version": "v1.2", "steps_per_second": speed}
 
     monkeypatch.setattr(side_by_side, "run", run)
     return runs
 
 
-def test_everyone_plays_in_turn_and_the_ratio_is_of_medians(played):
-    entries = [("vdtoolkit", {}), ("XuanCe", {"threads": 2}), ("BenchMARL", {})]
-    ours, xuance, benchmarl = side_by_side.contest(entries, 3, Path(), {})
-    assert played == ["vdtoolkit", "XuanCe", "BenchMARL"] * 3
-    assert (ours["env steps/s"], ours["min-max"]) == (330, "300-360")
+def test_everyone_plays_in_turn_and_the_ratios_are_of_medians(played):
+    entries = [*side_by_side.both({}), ("XuanCe", {"threads": 2}), ("BenchMARL", {})]
+    ours, fast, xuance, benchmarl = side_by_side.contest(entries, 3, Path(), {})
+    assert played == ["vdtoolkit", "vdtoolkit, fast", "XuanCe", "BenchMARL"] * 3
+    assert (ours["rate"], ours["lowest to highest"]) == ("330 steps/s", "300 to 360")
+    assert fast["rate"] == "400 steps/s"
     assert (xuance["who"], xuance["how"]) == ("XuanCe 1.2", "threads 2")
-    assert xuance["our best is faster by"] == 3.3
-    assert benchmarl["env steps/s"] == "not installed"
+    assert xuance["vdtoolkit / this"] == "3.30"
+    assert xuance["vdtoolkit, fast / this"] == "4.00"
+    assert benchmarl["rate"] == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ({"steps_per_second": 7.0, "seconds": 9.0}, ("steps/s", 7.0)),
+        ({"updates_per_second": 8.0, "seconds": 9.0}, ("updates/s", 8.0)),
+        ({"seconds": 10.0}, ("steps/s, start and all", 2500.0)),
+    ],
+)
+def test_what_is_compared_is_told_with_its_unit(told, wanted):
+    assert side_by_side.rate(told) == wanted
+
+
+def test_ours_runs_with_the_extra_and_without(monkeypatch, tmp_path):
+    asked = []
+
+    def process(command, env, **how):
+        asked.append((command[1:], env["VDTOOLKIT_FAST"]))
+        return SimpleNamespace(returncode=0, stdout='{"version": "1"}\n')
+
+    monkeypatch.setattr(side_by_side.subprocess, "run", process)
+    monkeypatch.setattr(side_by_side, "find_spec", lambda name: object())
+    for name, flags in side_by_side.both({"once": True, "threads": 2}):
+        assert side_by_side.run(name, flags, tmp_path, {})["seconds"] >= 0
+    words = ["-m", "benchmarks.ours", "--once", "--threads", "2"]
+    assert asked == [(words, "0"), (words, "1")]
+    monkeypatch.setattr(side_by_side, "find_spec", lambda name: None)
+    assert side_by_side.run("vdtoolkit, fast", {}, tmp_path, {}) is None
 
 
 def test_a_peer_without_its_environment_is_left_out(tmp_path):
