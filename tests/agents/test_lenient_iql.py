@@ -232,16 +232,18 @@ def test_no_igm_is_claimed():
 # -- fixed points and learning ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("game", ["nonmonotonic", "climbing"])
+@pytest.mark.parametrize(
+    "game", ["nonmonotonic", pytest.param("climbing", marks=pytest.mark.slow)]
+)
 def test_frozen_hot_it_reaches_the_best_case_and_cold_the_mean(game):
     env, payoff = matrix_game_v0.parallel_env(game), matrix_game_v0.payoff(game)
     learned = {}
-    for heat, steps in ((3.0, 1100), (0.0, 500)):
-        agents = trained("lenient_iql", env, steps, lr=1e-2, hidden_dim=16, temperature=heat)
+    for heat, steps in ((2.5, 1500), (0.0, 800)):
+        agents = trained("lenient_iql", env, steps, lr=5e-3, hidden_dim=32, temperature=heat)
         learned[heat] = igm.audit(agents, env).states[0].utilities[0]
-    near = [expectile(row, exp(-2 * 3.0)) for row in payoff]
-    np.testing.assert_allclose(learned[3.0], near, atol=0.05)
-    np.testing.assert_allclose(learned[3.0], payoff.max(1), atol=0.3)
+    near = [expectile(row, exp(-2 * 2.5)) for row in payoff]
+    np.testing.assert_allclose(learned[2.5], near, atol=0.02)
+    np.testing.assert_allclose(learned[2.5], payoff.max(1), atol=0.4)
     np.testing.assert_allclose(learned[0.0], payoff.mean(1), atol=0.02)
 
 
