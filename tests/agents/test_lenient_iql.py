@@ -232,9 +232,7 @@ def test_no_igm_is_claimed():
 # -- fixed points and learning ------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "game", ["nonmonotonic", pytest.param("climbing", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("game", ["nonmonotonic", pytest.param("climbing", marks=pytest.mark.slow)])
 def test_frozen_hot_it_reaches_the_best_case_and_cold_the_mean(game):
     env, payoff = matrix_game_v0.parallel_env(game), matrix_game_v0.payoff(game)
     learned = {}

@@ -227,9 +227,9 @@ class COMAAgents(Agents):
         targets = self.targets(batch, all_pi.detach())
         l_critic = masked_mean((q - targets).square(), learns)
         advantage = advantages(pi, table, batch.actions).detach()
-        # padding may hold what is not available, whose logarithm is infinite
-        taken = torch.where(learns, chosen(pi, batch.actions), 1.0)
-        l_actor = -masked_mean(advantage * taken.clamp(min=TINY).log(), learns)
+        # on padding the action may not be available: 0 has no logarithm, nor a gradient here
+        log_pi = chosen(pi, batch.actions).clamp(min=TINY).log()
+        l_actor = -masked_mean(advantage * log_pi, learns)
         return l_actor + l_critic, {
             "l_actor": l_actor,
             "l_critic": l_critic,
