@@ -31,7 +31,7 @@ def held(replay):
     """All that a replay holds, by name, as padded arrays [n_stored, T or T+1, ...]."""
     batch = replay.batch(np.arange(len(replay)))
     tensors = {**vars(batch.view), **{k: v for k, v in vars(batch).items() if k != "view"}}
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+    return {name: tensor.numpy() for name, tensor in tensors.items() if tensor is not None}
 
 
 def told(names, value):

@@ -135,7 +135,7 @@ def test_all_examples_are_listed():
 
 
 def test_all_methods_are_listed():
-    rows = re.findall(r"^\| [\w-]+ \| `(\w+Agents)` \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| [\w -]+ \| `(\w+Agents)` \|", README, re.MULTILINE)
     assert rows == [cls.__name__ for cls in ALGORITHMS.values()]
 
 

@@ -386,6 +386,29 @@ def test_episodes_played_side_by_side_are_those_played_one_by_one(E):
         assert np.array_equal(held(many)[name][by_tag], values), name
 
 
+# -- notes ----------------------------------------------------------------------------------
+
+
+def test_a_note_of_each_move_is_stored_beside_it_where_that_is_asked_for():
+    replay, plain = EpisodeReplay(7, SPEC, noted=True), EpisodeReplay(7, SPEC)
+    notes = np.arange(24, dtype=np.float32).reshape(3, 2, N)  # [T, E, N]
+    for kept in (replay, plain):
+        kept.begin(moment([1, 2], 0))
+        for t in range(3):
+            last = np.array([t == 2, t >= 1])
+            step = moment([1, 2], t + 1, last=last)
+            step.first[1] = t == 2
+            kept.append(moves([1, 2], t), step, notes[t])
+    batch = replay.batch(np.arange(2))  # 2 was over first
+    assert np.array_equal(batch.note[0, :2], notes[:2, 1])
+    assert not batch.note[0, 2].any(), "padding"
+    assert np.array_equal(batch.note[1], notes[:, 0])
+    assert plain.batch(np.arange(2)).note is None
+    again = EpisodeReplay(7, SPEC, noted=True)
+    again.fill(replay.stored(), replay.n_added)
+    assert torch.equal(again.batch(np.arange(2)).note, batch.note)
+
+
 # -- lost episodes --------------------------------------------------------------------------
 
 

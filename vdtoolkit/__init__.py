@@ -17,7 +17,10 @@ if TYPE_CHECKING:
         ALGORITHMS,
         Actor,
         Agents,
+        COMAAgents,
+        HystereticIQLAgents,
         IQLAgents,
+        LenientIQLAgents,
         QattenAgents,
         QMIXAgents,
         QTRANAltAgents,
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
         ValueAgents,
         VDNAgents,
     )
+    from vdtoolkit.agents.coma import COMAConfig, CounterfactualCritic
+    from vdtoolkit.agents.hysteretic_iql import HystereticIQLConfig
+    from vdtoolkit.agents.lenient_iql import LenientIQLConfig
     from vdtoolkit.agents.qatten import QattenConfig, QattenMixer
     from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
     from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
@@ -45,7 +51,10 @@ _HOMES = {
         "ALGORITHMS",
         "Actor",
         "Agents",
+        "COMAAgents",
+        "HystereticIQLAgents",
         "IQLAgents",
+        "LenientIQLAgents",
         "QMIXAgents",
         "QTRANAltAgents",
         "QTRANBaseAgents",
@@ -53,6 +62,9 @@ _HOMES = {
         "VDNAgents",
         "ValueAgents",
     ),
+    "vdtoolkit.agents.coma": ("COMAConfig", "CounterfactualCritic"),
+    "vdtoolkit.agents.hysteretic_iql": ("HystereticIQLConfig",),
+    "vdtoolkit.agents.lenient_iql": ("LenientIQLConfig",),
     "vdtoolkit.agents.qatten": ("QattenConfig", "QattenMixer"),
     "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig"),
     "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
@@ -90,11 +102,18 @@ __all__ = [
     "Actor",
     "Agents",
     "BlackDeath",
+    "COMAAgents",
+    "COMAConfig",
     "Config",
+    "CounterfactualCritic",
     "CounterfactualNet",
     "Evaluation",
+    "HystereticIQLAgents",
+    "HystereticIQLConfig",
     "IQLAgents",
     "JointNet",
+    "LenientIQLAgents",
+    "LenientIQLConfig",
     "MonotonicMixer",
     "QMIXAgents",
     "QMIXConfig",

@@ -32,6 +32,7 @@ class EpisodeBatch:
     reward: Tensor  # [B, T] float32
     terminated: Tensor  # [B, T] bool: true ends only, a time limit is not one
     valid: Tensor  # [B, T] bool: the move was made
+    note: Tensor | None = None  # [B, T, N] what the algorithm wrote down of it, see `Agents.note`
 
     @property
     def bootstraps(self) -> bool:

@@ -27,7 +27,6 @@ from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.team import Team
 
 FORMAT = 2
-COUNTERS = ("moves", "episodes", "updates")
 GENERATORS = ("_explore_rng", "_sample_rng")
 
 
@@ -48,7 +47,7 @@ def save(agents: Agents, path: str | PathLike[str]) -> None:
         "config": dataclasses.asdict(agents.config),
         "seed": agents.seed,
         "team": team_to_json(agents.team),
-        "counters": {name: getattr(agents, name) for name in COUNTERS},
+        "counters": {name: getattr(agents, name) for name in agents.counters},
         "generators": {name: getattr(agents, name).bit_generator.state for name in GENERATORS},
         "actors": agents._actor_seeds.n_children_spawned,
         "replay": {"n_added": replay.n_added, "n_lost": replay.n_lost},
@@ -143,7 +142,7 @@ def _fill(agents: Agents, header: dict[str, Any], tensors: dict[str, torch.Tenso
     groups = agents.optimizer.state_dict()["param_groups"]
     agents.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     agents.replay = replay
-    for name in COUNTERS:
+    for name in agents.counters:
         setattr(agents, name, int(header["counters"][name]))
     for name in GENERATORS:
         getattr(agents, name).bit_generator.state = header["generators"][name]
@@ -152,8 +151,7 @@ def _fill(agents: Agents, header: dict[str, Any], tensors: dict[str, torch.Tenso
 
 
 def _replay(agents: Agents, told: dict[str, int], stored: dict[str, torch.Tensor]) -> EpisodeReplay:
-    c, team = agents.config, agents.team
-    replay = EpisodeReplay(c.buffer_size, team.spec, team.has_state, c.buffer_bytes)
+    replay = agents.empty_replay()
     rows = {name: tensor.numpy() for name, tensor in stored.items()}
     if set(rows) != {*replay.columns, "moves"}:
         raise ValueError(f"the replay holds {sorted(rows)}, expected {sorted(replay.columns)}")

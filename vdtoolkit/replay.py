@@ -16,10 +16,13 @@ STEP = ("obs", "state", "available", "alive", "reward", "terminated")  # beside 
 PADDING = 0  # the row that stands for "after the end of the episode"
 
 
-def kinds(spec: TeamSpec, own_state: bool) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def kinds(
+    spec: TeamSpec, own_state: bool, noted: bool = False
+) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """What one moment of a team consists of: name -> shape, dtype.
 
     own_state: the state is stored; else it is the joint observation and stored but once.
+    noted: the algorithm adds a number of its own for each agent.
     """
     n, a = spec.n_agents, spec.n_actions
     found: dict[str, tuple[tuple[int, ...], Any]] = {
@@ -33,6 +36,8 @@ def kinds(spec: TeamSpec, own_state: bool) -> dict[str, tuple[tuple[int, ...], n
     }
     if not own_state:
         del found["state"]
+    if noted:
+        found["note"] = ((n,), np.float32)
     return {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in found.items()}
 
 
@@ -46,11 +51,17 @@ class EpisodeReplay:
     """
 
     def __init__(
-        self, capacity: int, spec: TeamSpec, own_state: bool = True, max_bytes: int = 1 << 32
+        self,
+        capacity: int,
+        spec: TeamSpec,
+        own_state: bool = True,
+        max_bytes: int = 1 << 32,
+        *,
+        noted: bool = False,
     ) -> None:
         self.capacity, self.spec, self.own_state = capacity, spec, own_state
         self.max_bytes = max_bytes
-        kept = kinds(spec, own_state)
+        kept = kinds(spec, own_state, noted)
         self.moment_bytes = sum(d.itemsize * int(np.prod(s)) for s, d in kept.values())
         self.n_rows = min(max_bytes // self.moment_bytes, np.iinfo(np.int32).max)
         if self.n_rows < 3:
@@ -86,15 +97,16 @@ class EpisodeReplay:
         self._envs = np.arange(step.n_envs)
         self._write(0, step)
 
-    def append(self, actions: np.ndarray, step: Step) -> int:
+    def append(self, actions: np.ndarray, step: Step, note: np.ndarray | None = None) -> int:
         """The moves just made and what they led to; rows that are `first` start anew.
 
-        actions: [E, N].  Returns how many episodes were completed and stored.
+        actions: [E, N]; note likewise, where the replay is `noted`.  Returns how many episodes
+        were completed and stored.
         """
         if np.count_nonzero(step.first):
             self._forget(np.flatnonzero(step.first))
             actions = np.where(step.first[:, None], 0, actions)
-        self._write(actions, step)
+        self._write(actions, step, note)
         over = step.last
         if not np.count_nonzero(over):
             return 0
@@ -113,13 +125,15 @@ class EpisodeReplay:
         for name, value in told.items():
             self.columns[name][row] = value
 
-    def _write(self, actions: np.ndarray | int, step: Step) -> None:
+    def _write(self, actions: np.ndarray | int, step: Step, note: np.ndarray | None = None) -> None:
         rows = self._take(step.n_envs)
         at: Any = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # three times as fast
         for name in STEP:
             if name in self.columns:
                 self.columns[name][at] = getattr(step, name)
         self.columns["actions"][at] = actions
+        if "note" in self.columns:
+            self.columns["note"][at] = 0.0 if note is None else note
         if self._moments.max() == self._open.shape[1]:
             self._lengthen()
         self._open[self._envs, self._moments] = rows
@@ -212,6 +226,7 @@ class EpisodeReplay:
             led_to("reward"),
             led_to("terminated"),
             torch.from_numpy(valid).to(device).transpose(0, 1),
+            led_to("note") if "note" in self.columns else None,
         )
 
     # -- as plain data --------------------------------------------------------------------

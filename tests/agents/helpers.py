@@ -22,6 +22,7 @@ from vdtoolkit.networks import Utilities
 from vdtoolkit.step import TeamSpec
 
 SMALL = {"hidden_dim": 8, "batch_size": 3, "buffer_size": 50}
+ON_POLICY = ("coma",)  # each episode teaches once: a gradient step costs batch_size of them
 
 
 class Unlike(ParallelEnv):
@@ -185,10 +186,15 @@ def fingerprint(agents):
     return said.hexdigest()
 
 
+def episodes(name):
+    """How many make a short training with more than 5 gradient steps."""
+    return 6 * SMALL["batch_size"] if name in ON_POLICY else 6
+
+
 def run(name, seed=3):
     """A short training of an algorithm by name."""
     agents = ALGORITHMS[name](Unlike(), seed=seed, target_interval=4, **SMALL)
-    play(agents, Unlike(), 6, seed=11)
+    play(agents, Unlike(), episodes(name), seed=11)
     assert agents.updates > 5
     return agents
 

@@ -97,7 +97,7 @@ def test_every_algorithm_learns_from_images_and_bytes(name, kind):
 def test_only_who_reads_the_state_has_a_front_for_it(name):
     agents = ALGORITHMS[name](maker("images of one plane, image state")(), **SMALL)
     has = any(True for _ in agents.online.mixer_front.parameters())
-    assert has == (name in ("qmix", "qatten"))
+    assert has == (name in ("qmix", "qatten", "coma"))
     assert has or not agents.reads_state
 
 

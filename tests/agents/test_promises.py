@@ -22,11 +22,13 @@ from vdtoolkit.training import evaluate
 
 from . import helpers
 from .helpers import (
+    ON_POLICY,
     SMALL,
     Bandit,
     Nameless,
     Stateless,
     Unlike,
+    episodes,
     fingerprint,
     joint_actions,
     leaves,
@@ -109,7 +111,11 @@ def test_learning_sees_what_acting_saw(name, settings):
 
 @every
 def test_an_actor_sees_what_learning_sees(name):
+    """Without exploration; a policy that samples does so from one as good as decided."""
     agents = ALGORITHMS[name](Unlike(), seed=1, epsilon_start=0, epsilon_end=0, **SMALL)
+    with torch.no_grad():
+        for body in agents.online.agent.bodies:
+            body.head.weight *= 1e6
     told = play(agents, Unlike(), 4, learn=False, seed=6)
     actor, env, again = agents.actor(), Unlike(), []
     for k in range(4):
@@ -180,7 +186,7 @@ def test_evaluation_in_mid_episode_disturbs_nothing(name, hashes):
         asked.append(evaluate(agents, Unlike, 1).mean)
         agents.actor(explore=True).act(*Unlike().reset(seed=0))
 
-    play(agents, Unlike(), 6, seed=11, each_move=ask)
+    play(agents, Unlike(), episodes(name), seed=11, each_move=ask)
     assert len(asked) > 12
     assert fingerprint(agents) == hashes[name]
 
@@ -242,7 +248,14 @@ def test_the_dead_teach_nothing_and_are_taught_nothing(name):
 
 @every
 def test_the_dead_learn_their_noop_where_that_is_asked_for(name):
+    """COMA promises less: a policy that has one action has nothing to learn, its critic has."""
     agents, batch = made(name, dead="noop")
+    if name in ON_POLICY:
+        other = copy_of(batch)
+        other.view.obs[0, 3, 1] += 1.0  # of the dead one
+        one, two = taught(agents, batch), taught(agents, other)
+        assert one["l_critic"] != two["l_critic"]
+        return
     _, qs, hidden = leaves(agents, batch)
     reached = [x.grad[0, 2:5, 1].any() for x in (qs, hidden) if x.grad is not None]
     assert any(reached)
@@ -309,7 +322,8 @@ def test_every_parameter_is_trained_and_no_parameter_of_the_target(name):
 def test_a_reward_after_one_move_is_learned(name):
     """The reward that comes with the last observation: a one-step game is nothing else."""
     agents = ALGORITHMS[name](Bandit(), seed=0, lr=1e-2, hidden_dim=16, batch_size=16)
-    play(agents, Bandit(), 100)
+    play(agents, Bandit(), 100 * (agents.config.batch_size if name in ON_POLICY else 1))
+    play(agents, Bandit(), 1, learn=False)
     view = agents.replay.batch(np.array([0])).view[0, 0]
     with torch.no_grad():
         said = agents.online.agent.unroll(
@@ -426,11 +440,13 @@ def test_every_claim_is_one_of_three(name):
 
 
 def pieces(batch):
-    return [*vars(batch.view).values(), *(v for k, v in vars(batch).items() if k != "view")]
+    rest = (v for k, v in vars(batch).items() if k != "view")
+    return [*vars(batch.view).values(), *(v for v in rest if v is not None)]
 
 
 def copy_of(batch, order=slice(None)):
     """The batch in tensors of its own, its episodes in this order."""
     view = replace(batch.view, **{k: v[order].clone() for k, v in vars(batch.view).items()})
-    rest = {k: v[order].clone() for k, v in vars(batch).items() if k != "view"}
+    rest = {k: v for k, v in vars(batch).items() if k != "view"}
+    rest = {k: v if v is None else v[order].clone() for k, v in rest.items()}
     return EpisodeBatch(view, **rest)

@@ -2,7 +2,10 @@
 
 from vdtoolkit.agents.actor import Actor
 from vdtoolkit.agents.base import Agents
+from vdtoolkit.agents.coma import COMAAgents
+from vdtoolkit.agents.hysteretic_iql import HystereticIQLAgents
 from vdtoolkit.agents.iql import IQLAgents
+from vdtoolkit.agents.lenient_iql import LenientIQLAgents
 from vdtoolkit.agents.qatten import QattenAgents
 from vdtoolkit.agents.qmix import QMIXAgents
 from vdtoolkit.agents.qtran import QTRANAltAgents, QTRANBaseAgents
@@ -11,14 +14,27 @@ from vdtoolkit.agents.vdn import VDNAgents
 
 ALGORITHMS: dict[str, type[Agents]] = {
     cls.name: cls
-    for cls in (IQLAgents, VDNAgents, QMIXAgents, QattenAgents, QTRANBaseAgents, QTRANAltAgents)
+    for cls in (
+        IQLAgents,
+        HystereticIQLAgents,
+        LenientIQLAgents,
+        VDNAgents,
+        QMIXAgents,
+        QattenAgents,
+        QTRANBaseAgents,
+        QTRANAltAgents,
+        COMAAgents,
+    )
 }
 
 __all__ = [
     "ALGORITHMS",
     "Actor",
     "Agents",
+    "COMAAgents",
+    "HystereticIQLAgents",
     "IQLAgents",
+    "LenientIQLAgents",
     "QMIXAgents",
     "QTRANAltAgents",
     "QTRANBaseAgents",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vdtoolkit.agents.actor import Actor, epsilon_greedy, refuse_idleness
+from vdtoolkit.agents.actor import Actor, Policy, epsilon_greedy, refuse_idleness
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.config import Config as AnyConfig
 from vdtoolkit.config import with_overrides
@@ -61,6 +61,8 @@ class Agents:
     q_tot_label: ClassVar[str] = "Q_tot"
     reads_state: bool = True  # q_tot reads view.state
     reads_obs: bool = False  # q_tot reads view.obs
+    notes: ClassVar[bool] = False  # `note` is stored beside each move
+    counters: ClassVar[tuple[str, ...]] = ("moves", "episodes", "updates")  # as saved
 
     def __init__(
         self,
@@ -172,8 +174,7 @@ class Agents:
     def actor(self, explore: bool = False) -> Actor:
         """The decentralised policy on these same networks, with a memory and dice of its own."""
         (seed,) = self._actor_seeds.spawn(1)
-        # float() is 0.0
-        return self._actor(self.epsilon if explore else float, np.random.default_rng(seed))
+        return self._actor(explore, np.random.default_rng(seed))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Everything that learning needs to go on, in one safetensors file; no pickle.
@@ -209,23 +210,27 @@ class Agents:
     def observe_steps(self, step: Step) -> None:
         """What the last actions led to; rows that are `first` begin a new episode."""
         assert self.replay is not None and self._actions is not None
-        self.episodes += self.replay.append(self._actions, step)
+        self.episodes += self.replay.append(self._actions, step, self.note(step))
         self._moment, self._actions = step, None
 
     def learn(self) -> dict[str, float]:
         """One gradient step and its metrics; {} while there is too little to learn from."""
+        batch = self.draw()
+        return {} if batch is None else self.learn_from(batch)
+
+    def draw(self) -> EpisodeBatch | None:
+        """The episodes of the next gradient step; None while there are too few."""
         if self.replay is None or len(self.replay) < self.config.batch_size:
             self._refuse_starving()
-            return {}
-        batch = self.replay.sample(self.config.batch_size, self._sample_rng, self.device)
-        return self.learn_from(batch)
+            return None
+        return self.replay.sample(self.config.batch_size, self._sample_rng, self.device)
 
     def learn_from(self, batch: EpisodeBatch) -> dict[str, float]:
         """One gradient step on this very batch."""
         loss, metrics = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
+        norm = self.clip_gradient()
         self.optimizer.step()
         self.updates += 1
         if self.updates % self.config.target_interval == 0:
@@ -233,6 +238,10 @@ class Agents:
         told = {"loss": loss.detach(), "grad_norm": norm, **metrics}
         values = torch.stack([value.detach().float() for value in told.values()]).tolist()
         return dict(zip(told, values, strict=True))
+
+    def clip_gradient(self) -> Tensor:
+        """Cut the gradient to `grad_clip`; its norm before."""
+        return nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
 
     def sync_target(self) -> None:
         """Copy the online networks to the target."""
@@ -276,12 +285,21 @@ class Agents:
             self.online = Networks(agent, self.build_mixer(seen), front).to(self.device)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
-        self.replay = EpisodeReplay(c.buffer_size, spec, self.team.has_state, c.buffer_bytes)
-        self.actor_in_training = self._actor(self.epsilon, self._explore_rng)
+        self.replay = self.empty_replay()
+        self.actor_in_training = self._actor(True, self._explore_rng)
 
-    def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
+    def empty_replay(self) -> EpisodeReplay:
+        """Where this team's episodes go."""
+        c, team = self.config, self.team
+        return EpisodeReplay(
+            c.buffer_size, team.spec, team.has_state, c.buffer_bytes, noted=self.notes
+        )
+
+    def _actor(self, explore: bool, rng: np.random.Generator) -> Actor:
         # methods, not lambdas: a copy of the agents then acts with its own networks
-        return Actor(self.team, self._agent_net, self.policy, epsilon, rng, self.device)
+        policy: Policy = self.policy if explore else self.greedy_policy
+        epsilon = self.epsilon if explore else float  # float() is 0.0
+        return Actor(self.team, self._agent_net, policy, epsilon, rng, self.device)
 
     def _refuse_starving(self) -> None:
         """Episodes had to go before there were enough of them: there never will be."""
@@ -312,6 +330,16 @@ class Agents:
     ) -> np.ndarray:
         """How an agent picks from its network's output; qs, available [E, N, A] -> [E, N]."""
         return epsilon_greedy(qs, available, epsilon, rng)
+
+    def greedy_policy(
+        self, qs: np.ndarray, available: np.ndarray, epsilon: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """The same where nothing is to be explored; epsilon is 0."""
+        return self.policy(qs, available, epsilon, rng)
+
+    def note(self, step: Step) -> np.ndarray | None:
+        """What to store beside the moves that led to this step, [E, N] float32; see `notes`."""
+        return None
 
     def _late_infos(self, observations: Dicts, infos: Dicts) -> None:
         """Masks and deaths that came with act() because observe() was given no infos."""

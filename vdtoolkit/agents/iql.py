@@ -6,6 +6,7 @@ no IGM is claimed for it.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from vdtoolkit.agents.base import Networks
@@ -37,8 +38,12 @@ class IQLAgents(ValueAgents):
         """Q_i(u_i) of every agent: [..., N]."""
         return chosen(utilities.qs, actions)
 
+    def weights(self, batch: EpisodeBatch, error: Tensor) -> Tensor:
+        """What the squares count; error: Q_i - y_i, detached, [B, T, N].  Here all alike."""
+        return torch.ones_like(error)
+
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over valid moves of living agents of (Q_i(taken) - y_i)^2.
+        """Mean over valid moves of living agents of `weights` (Q_i(taken) - y_i)^2.
 
         y_i = r + gamma Q_i(next, own greedy); an agent that is dead afterwards has no next.
         """
@@ -53,7 +58,8 @@ class IQLAgents(ValueAgents):
             valid=learns,
         )
         error = q - targets
-        return masked_mean(error.square(), learns), {
+        weights = self.weights(batch, error.detach())
+        return masked_mean(weights * error.square(), learns), {
             "q": masked_mean(q, learns),
             "target": masked_mean(targets, learns),
             "td_error": masked_mean(error.abs(), learns),

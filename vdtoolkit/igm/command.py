@@ -35,7 +35,7 @@ class Options:
     """Train methods on a finite game and show what each believes against what is true.
 
     Exploration is uniform throughout unless an epsilon flag says otherwise; limits are then
-    weighted by how often each joint action was played.
+    weighted by how often each joint action was played.  COMA learns from its own play.
     """
 
     game: str | None = None

@@ -58,8 +58,17 @@ SETTINGS: dict[str, Any] = {
     "epsilon_start": 1.0,
     "epsilon_end": 1.0,
 }
-# QTRAN's three losses want smaller steps: with larger ones Q_jt can end up additive
-OWN_SETTINGS: dict[str, dict[str, Any]] = {"qtran_base": {"lr": 1e-3}, "qtran_alt": {"lr": 1e-3}}
+OWN_SETTINGS: dict[str, dict[str, Any]] = {
+    # three losses want smaller steps: with larger ones Q_jt can end up additive
+    "qtran_base": {"lr": 1e-3},
+    "qtran_alt": {"lr": 1e-3},
+    # matrix games want more optimism than long tasks
+    "hysteretic_iql": {"beta": 0.1},
+    # partners never stop playing at random, so leniency does not end: beta = exp(-2)
+    "lenient_iql": {"cooling": 0.0, "ceiling_decay": 1.0},
+    # a policy under uniform play would never learn: the floor falls, and its own play is the data
+    "coma": {"epsilon_start": 0.5, "epsilon_end": 0.05, "epsilon_steps": 10_000},
+}
 
 
 def lab_config(name: str) -> Config:
