@@ -3,23 +3,41 @@
 from vdtoolkit.agents.actor import Actor
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.agents.iql import IQLAgents
+from vdtoolkit.agents.joint_q import JointQAgents
 from vdtoolkit.agents.qatten import QattenAgents
 from vdtoolkit.agents.qmix import QMIXAgents
+from vdtoolkit.agents.qplex import QPLEXAgents
 from vdtoolkit.agents.qtran import QTRANAltAgents, QTRANBaseAgents
 from vdtoolkit.agents.value import ValueAgents
 from vdtoolkit.agents.vdn import VDNAgents
+from vdtoolkit.agents.weighted_qmix import CWQMIXAgents, OWQMIXAgents
 
 ALGORITHMS: dict[str, type[Agents]] = {
     cls.name: cls
-    for cls in (IQLAgents, VDNAgents, QMIXAgents, QattenAgents, QTRANBaseAgents, QTRANAltAgents)
+    for cls in (
+        IQLAgents,
+        VDNAgents,
+        QMIXAgents,
+        QattenAgents,
+        QTRANBaseAgents,
+        QTRANAltAgents,
+        QPLEXAgents,
+        CWQMIXAgents,
+        OWQMIXAgents,
+        JointQAgents,
+    )
 }
 
 __all__ = [
     "ALGORITHMS",
     "Actor",
     "Agents",
+    "CWQMIXAgents",
     "IQLAgents",
+    "JointQAgents",
+    "OWQMIXAgents",
     "QMIXAgents",
+    "QPLEXAgents",
     "QTRANAltAgents",
     "QTRANBaseAgents",
     "QattenAgents",

@@ -100,7 +100,7 @@ class Belief:
         obs = torch.as_tensor(np.concatenate([s.obs for s in steps])[None], device=device)
         n = len(agents.team.agents)
         actions = np.array(moment.actions, np.int64).reshape(1, len(steps) - 1, n)
-        unrolled = nets.agent.unroll(obs, torch.as_tensor(actions, device=device))
+        unrolled = agents.utilities(nets, obs, torch.as_tensor(actions, device=device))
         last = steps[-1]
         self.utilities = Utilities(unrolled.qs[0, -1], unrolled.hidden[0, -1])  # [N, A], [N, H]
         view = View(
@@ -109,10 +109,12 @@ class Belief:
             torch.as_tensor(last.available[0], device=device),
             torch.as_tensor(last.alive[0], device=device),
         )
+        own = agents.preferences(nets, self.utilities, view)
+        self.mixes_preferences = own is self.utilities.qs
         self.view = agents.see(nets, view)
         self.available = last.available[0]  # [N, A]
         self.count = int(np.prod(self.available.sum(1), dtype=float))
-        qs = self.utilities.qs.cpu().numpy().astype(float)
+        qs = own.cpu().numpy().astype(float)
         if not np.isfinite(qs).all():
             raise ValueError(
                 f"{agents.label}: the networks give {qs[~np.isfinite(qs)][0]}: training has "
@@ -133,6 +135,8 @@ class Belief:
     @torch.enable_grad()
     def least_slope(self, joint: np.ndarray) -> float | None:
         """The least dQ_tot/dQ_i over these joint actions and the agents that mix."""
+        if not self.mixes_preferences:
+            return None
         least = None
         for part in self._chunks(joint):
             utilities, actions, view = self._expanded(part)
