@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from vdtoolkit.agents.joint_q import JointQConfig, JointTable
     from vdtoolkit.agents.qatten import QattenConfig, QattenMixer
-    from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
+    from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig, UniversalMixer
     from vdtoolkit.agents.qplex import QPLEXConfig, QPLEXMixer
     from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
     from vdtoolkit.agents.vdn import SumMixer
@@ -66,7 +66,7 @@ _HOMES = {
     ),
     "vdtoolkit.agents.joint_q": ("JointQConfig", "JointTable"),
     "vdtoolkit.agents.qatten": ("QattenConfig", "QattenMixer"),
-    "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig"),
+    "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig", "UniversalMixer"),
     "vdtoolkit.agents.qplex": ("QPLEXConfig", "QPLEXMixer"),
     "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
     "vdtoolkit.agents.vdn": ("SumMixer",),
@@ -131,6 +131,7 @@ __all__ = [
     "Team",
     "TeamEnv",
     "TupleTeam",
+    "UniversalMixer",
     "VDNAgents",
     "ValueAgents",
     "WeightedMixer",
