@@ -137,9 +137,7 @@ def test_the_bootstrap_is_the_target_table_at_the_best_available_joint_action(do
             table, all_actions = best_by_looking(agents_at, here.qs, here.hidden, view)
             best = all_actions[table.argmax()]
             assert torch.equal(actions[b, t][view.alive], best[view.alive])
-            torch.testing.assert_close(
-                told[b, t], agents.q_tot(agents.target, target, best, view)
-            )
+            torch.testing.assert_close(told[b, t], agents.q_tot(agents.target, target, best, view))
 
 
 def test_it_acts_by_the_best_joint_action_and_not_by_the_utilities():
@@ -150,10 +148,8 @@ def test_it_acts_by_the_best_joint_action_and_not_by_the_utilities():
         for body in agents.online.agent.bodies:
             body.head.bias.copy_(torch.tensor([9.0, 0, 0]))
     observations, infos = env.reset(seed=0)
-    told = dict.fromkeys(env.agents)
-    for act in (agents.actor().act(observations, infos), agents.act(observations, infos, env.state())):
-        told = list(act.values())
-        assert told == [1, 2]
+    assert list(agents.actor().act(observations, infos).values()) == [1, 2]
+    assert list(agents.act(observations, infos, env.state()).values()) == [1, 2]
     (state,) = igm.audit(agents, env).states
     assert state.greedy == state.best == (1, 2)
 

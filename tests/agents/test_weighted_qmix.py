@@ -122,7 +122,9 @@ def test_q_star_learns_as_if_q_tot_were_not_there(cls):
     grads = {n: p.grad.clone() for n, p in agents.online.named_parameters()}
     agents.online.zero_grad()
     agents.loss(batch)[1]["l_central"].backward()
-    reached = {n for n, p in agents.online.named_parameters() if p.grad is not None and p.grad.any()}
+    reached = {
+        n for n, p in agents.online.named_parameters() if p.grad is not None and p.grad.any()
+    }
     assert reached == {n for n in grads if n.startswith("mixer.central.")}
     for name in reached:
         assert torch.equal(agents.online.get_parameter(name).grad, grads[name]), name

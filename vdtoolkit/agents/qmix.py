@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +96,7 @@ MIXERS = {"elu": (MonotonicMixer, "elu_qmix"), "split": (UniversalMixer, "monoto
 class QMIXConfig(Config):
     """Sizes of the SMAC and JMLR papers (hypernetworks of two layers)."""
 
-    sizes = ("embed_dim", "hyper_dim")
+    sizes: ClassVar[tuple[str, ...]] = ("embed_dim", "hyper_dim")
     embed_dim: int = 32
     """Hidden units of the mixer."""
     hyper_dim: int = 64

@@ -322,12 +322,12 @@ def _payoffs(
 
 
 def _with_backups(agents: Agents, game: Any, audits: list[StateAudit]) -> list[StateAudit]:
-    """Each state's r + gamma Q_tot(next, greedy): the table its Q_tot is regressed on."""
+    """Each state's r + gamma V(next): the table its Q_tot is regressed on."""
     if any(a.q_tot is None for a in audits):
         return audits
     if getattr(game, "one_shot", False):
         return [replace(a, backup=a.payoff) for a in audits]
-    value = {a.state: float(a.q_tot[a.greedy]) for a in audits if a.q_tot is not None}
+    value = {a.state: _bootstrap(agents, a) for a in audits}
     return [
         replace(
             a,
@@ -338,6 +338,13 @@ def _with_backups(agents: Agents, game: Any, audits: list[StateAudit]) -> list[S
         for a in audits
         if a.q_tot is not None
     ]
+
+
+def _bootstrap(agents: Agents, found: StateAudit) -> float:
+    """What the agents' targets take this state to be worth, at the greedy joint action."""
+    assert found.q_tot is not None
+    table = found.evidence.get(agents.evidence_of_targets, found.q_tot)
+    return float(np.broadcast_to(table, found.q_tot.shape)[found.greedy])
 
 
 def backup(

@@ -27,6 +27,7 @@ from vdtoolkit.igm.limits import limits, own_ordering
 from vdtoolkit.igm.orderings import LARGEST
 from vdtoolkit.igm.results import (
     WEIGHTED,
+    WEIGHTED_ERRORS,
     Audit,
     LabResult,
     Limit,
@@ -58,8 +59,14 @@ SETTINGS: dict[str, Any] = {
     "epsilon_start": 1.0,
     "epsilon_end": 1.0,
 }
-# QTRAN's three losses want smaller steps: with larger ones Q_jt can end up additive
-OWN_SETTINGS: dict[str, dict[str, Any]] = {"qtran_base": {"lr": 1e-3}, "qtran_alt": {"lr": 1e-3}}
+# QTRAN's three losses want smaller steps: with larger ones Q_jt can end up additive.  QPLEX's
+# utilities tend to tie, and lambda must tell joint actions apart before they can part again: more
+# kernels, larger steps and the noise of smaller batches bring that about (docs/methods.md).
+OWN_SETTINGS: dict[str, dict[str, Any]] = {
+    "qtran_base": {"lr": 1e-3},
+    "qtran_alt": {"lr": 1e-3},
+    "qplex": {"lr": 1e-2, "batch_size": 16, "n_kernels": 30},
+}
 
 
 def lab_config(name: str) -> Config:
@@ -275,12 +282,13 @@ def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | 
 
 
 def weighted_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
-    """The class's limit on the joint actions as they were played; None where play was uniform."""
+    """The class's limit where joint actions count unlike; None where they count alike."""
     weights = _weights(agents, envs, state)
     if weights is None or state.backup is None:
         return None
     found = limits(state.backup, weights).get(agents.function_class)
-    return None if found is None else dataclasses.replace(found, note=f"{WEIGHTED} {found.note}")
+    note = WEIGHTED_ERRORS if _uniform(agents) else WEIGHTED
+    return None if found is None else dataclasses.replace(found, note=f"{note} {found.note}")
 
 
 def _independent_verdict(
@@ -359,12 +367,24 @@ def _limits_of_bytes(payoff: bytes, shape: tuple[int, ...]) -> dict[str, Limit]:
     return limits(np.frombuffer(payoff).reshape(shape))
 
 
+def _uniform(agents: Agents) -> bool:
+    """Whether every joint action was as likely as every other, throughout."""
+    return agents.config.epsilon_start == agents.config.epsilon_end == 1.0
+
+
 def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:
-    """None under uniform exploration; else how often each joint action was played, mean 1."""
-    if agents.config.epsilon_start == agents.config.epsilon_end == 1.0:
+    """How much each joint action counts, mean 1; None where all count alike.
+
+    By how often it was played, and by the method's own weight of its error.
+    """
+    weights = None if _uniform(agents) else envs.visits(state.state)
+    own = state.evidence.get(agents.evidence_of_weights)
+    if own is not None and state.q_tot is not None:
+        own = np.nan_to_num(np.broadcast_to(own, state.q_tot.shape))
+        weights = own if weights is None else weights * own
+    if weights is None or not weights.any():
         return None
-    counts = envs.visits(state.state)
-    return counts * counts.size / counts.sum() if counts.any() else None
+    return weights * weights.size / weights.sum()
 
 
 # -- processes ----------------------------------------------------------------------------------
