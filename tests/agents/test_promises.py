@@ -98,7 +98,7 @@ def test_learning_sees_what_acting_saw(name, settings):
     for episode in range(4):
         batch = agents.replay.batch(np.array([episode]))
         with torch.no_grad():
-            said = agents.utilities(agents.online, batch.view.obs, batch.actions)
+            said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
             qs = agents.preferences(agents.online, said, batch.view)[0].numpy()
         for t in range(int(batch.valid.sum())):
             np.testing.assert_allclose(qs[t], seen[k][0], rtol=0, atol=2e-6)

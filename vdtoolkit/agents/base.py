@@ -108,7 +108,7 @@ class Agents:
         """Q_tot of joint actions: utilities.qs [..., N, A], actions [..., N] -> [...]."""
         raise NotImplementedError
 
-    def utilities(self, nets: Networks, obs: Tensor, actions: Tensor) -> Utilities:
+    def utilities_of(self, nets: Networks, obs: Tensor, actions: Tensor) -> Utilities:
         """What agents' networks say in whole episodes: obs [B, T+1, N, O], actions [B, T, N]."""
         return nets.agent.unroll(obs, actions)
 

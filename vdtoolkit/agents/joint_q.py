@@ -29,6 +29,10 @@ LIMIT = 100_000  # joint actions
 AT_ONCE = 2**22  # entries of tables in memory
 
 
+class TooManyJointActionsError(ValueError):
+    """The team has more joint actions than can be enumerated."""
+
+
 class JointTable(nn.Module):
     """Q(tau, u) = sum_i Q_i(u_i) + F(h_1 .. h_N)[u], one output of the MLP F a joint action.
 
@@ -165,7 +169,7 @@ class JointQAgents(ValueAgents):
         if prod(counts) > LIMIT:
             alike = len(set(counts)) == 1
             told = str(counts[0]) if alike else " x ".join(map(str, counts))
-            raise ValueError(
+            raise TooManyJointActionsError(
                 f"JointQAgents enumerates joint actions: {len(counts)} agents with {told} actions "
                 f"have {prod(counts)}, above the limit of {LIMIT}; use QPLEXAgents"
             )

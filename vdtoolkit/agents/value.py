@@ -44,7 +44,7 @@ class ValueAgents(Agents):
 
     def unroll(self, batch: EpisodeBatch) -> Utilities:
         """Online utilities at all T+1 moments, qs [B, T+1, N, A]."""
-        return self.utilities(self.online, batch.view.obs, batch.actions)
+        return self.utilities_of(self.online, batch.view.obs, batch.actions)
 
     @torch.no_grad()
     def bootstrap(
@@ -58,7 +58,7 @@ class ValueAgents(Agents):
         """
         if not batch.bootstraps:
             return torch.zeros_like(like)
-        target = after(self.utilities(self.target, batch.view.obs, batch.actions))
+        target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
         nets, picker = (
             (self.online, after(online)) if self.config.double_q else (self.target, target)
         )

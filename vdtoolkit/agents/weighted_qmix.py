@@ -98,7 +98,7 @@ class OWQMIXAgents(QMIXAgents):
         central = CentralQ(agent, spec.n_agents, spec.state_dim, c.central_dim)
         return WeightedMixer(super().build_mixer(spec), central)
 
-    def utilities(self, nets: Networks, obs: Tensor, actions: Tensor) -> Utilities:
+    def utilities_of(self, nets: Networks, obs: Tensor, actions: Tensor) -> Utilities:
         """The agents' utilities as qs, those of the central net as hidden: [B, T+1, N, A] each."""
         own = nets.agent.unroll(obs, actions)
         return Utilities(own.qs, nets.mixer.central.agent.unroll(obs, actions).qs)
@@ -127,7 +127,7 @@ class OWQMIXAgents(QMIXAgents):
         best = greedy(here.qs, now.available)
 
         def at_greedy() -> Tensor:
-            target = before(self.utilities(self.target, batch.view.obs, batch.actions))
+            target = before(self.utilities_of(self.target, batch.view.obs, batch.actions))
             seen = self.see(self.target, batch.view[:, :-1])
             return self.q_star(self.target, target, best, seen)
 

@@ -100,7 +100,7 @@ class Belief:
         obs = torch.as_tensor(np.concatenate([s.obs for s in steps])[None], device=device)
         n = len(agents.team.agents)
         actions = np.array(moment.actions, np.int64).reshape(1, len(steps) - 1, n)
-        unrolled = agents.utilities(nets, obs, torch.as_tensor(actions, device=device))
+        unrolled = agents.utilities_of(nets, obs, torch.as_tensor(actions, device=device))
         last = steps[-1]
         self.utilities = Utilities(unrolled.qs[0, -1], unrolled.hidden[0, -1])  # [N, A], [N, H]
         view = View(
