@@ -18,11 +18,15 @@ if TYPE_CHECKING:
         Actor,
         Agents,
         COMAAgents,
+        CWQMIXAgents,
         HystereticIQLAgents,
         IQLAgents,
+        JointQAgents,
         LenientIQLAgents,
+        OWQMIXAgents,
         QattenAgents,
         QMIXAgents,
+        QPLEXAgents,
         QTRANAltAgents,
         QTRANBaseAgents,
         ValueAgents,
@@ -30,11 +34,14 @@ if TYPE_CHECKING:
     )
     from vdtoolkit.agents.coma import COMAConfig, CounterfactualCritic
     from vdtoolkit.agents.hysteretic_iql import HystereticIQLConfig
+    from vdtoolkit.agents.joint_q import JointQConfig, JointTable
     from vdtoolkit.agents.lenient_iql import LenientIQLConfig
     from vdtoolkit.agents.qatten import QattenConfig, QattenMixer
-    from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
+    from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig, UniversalMixer
+    from vdtoolkit.agents.qplex import QPLEXConfig, QPLEXMixer
     from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
     from vdtoolkit.agents.vdn import SumMixer
+    from vdtoolkit.agents.weighted_qmix import CentralQ, WeightedMixer, WeightedQMIXConfig
     from vdtoolkit.checkpoint import load
     from vdtoolkit.checks import check_env
     from vdtoolkit.config import Config
@@ -55,7 +62,11 @@ _HOMES = {
         "HystereticIQLAgents",
         "IQLAgents",
         "LenientIQLAgents",
+        "CWQMIXAgents",
+        "JointQAgents",
+        "OWQMIXAgents",
         "QMIXAgents",
+        "QPLEXAgents",
         "QTRANAltAgents",
         "QTRANBaseAgents",
         "QattenAgents",
@@ -65,10 +76,13 @@ _HOMES = {
     "vdtoolkit.agents.coma": ("COMAConfig", "CounterfactualCritic"),
     "vdtoolkit.agents.hysteretic_iql": ("HystereticIQLConfig",),
     "vdtoolkit.agents.lenient_iql": ("LenientIQLConfig",),
+    "vdtoolkit.agents.joint_q": ("JointQConfig", "JointTable"),
     "vdtoolkit.agents.qatten": ("QattenConfig", "QattenMixer"),
-    "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig"),
+    "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig", "UniversalMixer"),
+    "vdtoolkit.agents.qplex": ("QPLEXConfig", "QPLEXMixer"),
     "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
     "vdtoolkit.agents.vdn": ("SumMixer",),
+    "vdtoolkit.agents.weighted_qmix": ("CentralQ", "WeightedMixer", "WeightedQMIXConfig"),
     "vdtoolkit.checkpoint": ("load",),
     "vdtoolkit.checks": ("check_env",),
     "vdtoolkit.config": ("Config",),
@@ -104,6 +118,8 @@ __all__ = [
     "BlackDeath",
     "COMAAgents",
     "COMAConfig",
+    "CWQMIXAgents",
+    "CentralQ",
     "Config",
     "CounterfactualCritic",
     "CounterfactualNet",
@@ -112,11 +128,18 @@ __all__ = [
     "HystereticIQLConfig",
     "IQLAgents",
     "JointNet",
+    "JointQAgents",
+    "JointQConfig",
+    "JointTable",
     "LenientIQLAgents",
     "LenientIQLConfig",
     "MonotonicMixer",
+    "OWQMIXAgents",
     "QMIXAgents",
     "QMIXConfig",
+    "QPLEXAgents",
+    "QPLEXConfig",
+    "QPLEXMixer",
     "QTRANAltAgents",
     "QTRANBaseAgents",
     "QTRANConfig",
@@ -127,8 +150,11 @@ __all__ = [
     "Team",
     "TeamEnv",
     "TupleTeam",
+    "UniversalMixer",
     "VDNAgents",
     "ValueAgents",
+    "WeightedMixer",
+    "WeightedQMIXConfig",
     "__version__",
     "check_env",
     "evaluate",

@@ -48,7 +48,7 @@ def test_an_unknown_hyperparameter_is_named_with_the_nearest_and_all_valid_ones(
     assert str(error.value).startswith(
         "QMIXConfig has no hyperparameter 'embed_dims': did you mean 'embed_dim'? valid are gamma, "
     )
-    assert str(error.value).endswith(", embed_dim, hyper_dim")
+    assert str(error.value).endswith(", embed_dim, hyper_dim, mixer_activation")
 
 
 def test_the_config_of_another_algorithm_is_refused():

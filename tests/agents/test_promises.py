@@ -100,7 +100,8 @@ def test_learning_sees_what_acting_saw(name, settings):
     for episode in range(4):
         batch = agents.replay.batch(np.array([episode]))
         with torch.no_grad():
-            qs = agents.online.agent.unroll(batch.view.obs, batch.actions).qs[0].numpy()
+            said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
+            qs = agents.preferences(agents.online, said, batch.view)[0].numpy()
         for t in range(int(batch.valid.sum())):
             np.testing.assert_allclose(qs[t], seen[k][0], rtol=0, atol=2e-6)
             np.testing.assert_array_equal(batch.view.available[0, t].numpy(), seen[k][1])
@@ -387,7 +388,8 @@ def test_igm_holds_at_any_weights(name, dead):
         qs, hidden, view = moment(agents.team.spec, generator)
         table, _ = q_table(agents, qs, hidden, view)
         possible = view.available[torch.arange(3), actions].all(-1)
-        at_greedy = table[(actions == greedy(qs, view.available)).all(-1)]
+        ranked = agents.preferences(agents.online, Utilities(qs, hidden), view)
+        at_greedy = table[(actions == greedy(ranked, view.available)).all(-1)]
         best = table[possible].max()
         assert at_greedy >= best - 1e-9 * (1 + best.abs()), seed
         spread.append(float((best - table[possible].min()).detach()))

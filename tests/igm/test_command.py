@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from vdtoolkit import cli
+from vdtoolkit import ALGORITHMS, cli
 from vdtoolkit.igm import command
 
 FAST = ["--seeds", "1", "--moves", "64", "--jobs", "1", "--algorithms", "vdn", "qmix"]
@@ -96,6 +96,23 @@ def test_bad_input_is_one_line_and_status_2_before_anything_is_trained(
     assert said.err.startswith("vdtoolkit igm: error: ")
     assert said.err.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_who_cannot_enumerate_a_large_game_is_left_out_unless_asked_for(tmp_path, capsys):
+    np.save(tmp_path / "large.npy", np.zeros((400, 300), np.int8))
+    large = ["--payoff", str(tmp_path / "large.npy"), "--algorithms"]
+    for names, left in ((["vdn", "joint_q"], None), (list(ALGORITHMS), "joint_q")):
+        options = command.parse(command.options_type(), [*large, *names], "igm")
+        game, algorithms = command.check(options)
+        if left is None:
+            refused = pytest.raises(ValueError, match=r"^joint_q: JointQAgents .* 120000, above")
+            with refused:
+                command.configs(options, algorithms, game)
+            continue
+        assert [*command.configs(options, algorithms, game)] == [n for n in names if n != left]
+    said = capsys.readouterr().err
+    assert said.startswith("vdtoolkit igm: joint_q is left out: JointQAgents enumerates joint")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.usefixtures("untrained")

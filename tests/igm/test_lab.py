@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.igm import lab
 from vdtoolkit.igm.game import named_game, payoff_game
 from vdtoolkit.igm.limits import limits
-from vdtoolkit.igm.results import WEIGHTED
+from vdtoolkit.igm.results import WEIGHTED, WEIGHTED_ERRORS
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED
 
 
@@ -197,6 +198,50 @@ def test_independent_learners_are_judged_by_their_own_targets():
     assert lab.state_verdicts(agents, env.unwrapped, there, envs) == [AT_CLASS] * 3
 
 
+class Weighs(ALGORITHMS["qmix"]):
+    """Q* of a payoff and the weights that go with it, set by hand."""
+
+    name = "weighs"
+    evidence_of_targets = "Q*"
+    evidence_of_weights = "w"
+    star = torch.tensor([[8.0, -12, -12], [-12, 0, 0], [-12, 0, 0]])
+
+    def evidence(self, nets, utilities, actions, view):
+        star = self.star[actions[..., 0], actions[..., 1]]
+        return {"Q*": star, "w": torch.where(star == 8, 1.0, 0.1)}
+
+
+def test_a_table_is_judged_by_the_methods_own_weights():
+    """8 and -6 elsewhere is what CW's weights ask for, far from what uniform ones do."""
+    env = named_game("nonmonotonic")()
+    agents = Weighs(env, small("qmix"))
+    envs = lab.FiniteStream(env, 2, agents.team)
+    found = lab.audit(agents, env)
+    table = np.full((3, 3), -6.0)
+    table[0, 0] = 8
+    rising = [np.array([1.0, 0, 0])] * 2
+    (state,) = found.states
+    there = dataclasses.replace(state, q_tot=table, utilities=rising)
+    weights = lab._weights(agents, envs, there)
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[0, 0] / weights[1, 1] == pytest.approx(10.0)
+    limit = lab.weighted_limit(agents, envs, there)
+    assert limit.note.startswith(WEIGHTED_ERRORS)
+    np.testing.assert_allclose(limit.table, table, atol=1e-6)
+    as_found = dataclasses.replace(found, states=[there])
+    assert lab.state_verdicts(agents, env.unwrapped, as_found, envs) == [AT_CLASS]
+    plain = ALGORITHMS["vdn"](env, small("vdn"))
+    assert lab._weights(plain, envs, there) is None
+
+
+def test_what_is_behind_a_move_is_what_the_method_bootstraps_from():
+    env = named_game("two_step")()
+    agents = Weighs(env, small("qmix", gamma=0.5))
+    agents.star = torch.tensor([[7.0, 7], [7, 7]])
+    backups = {s.state: s.backup for s in lab.audit(agents, env).states}
+    np.testing.assert_allclose(backups["1"], 0.5 * 7)
+
+
 @pytest.mark.slow
 def test_the_main_job_says_what_the_literature_says():
     """The settings of `vdtoolkit igm`, one seed: who earns 8, and where each method rests."""
@@ -210,7 +255,12 @@ def test_the_main_job_says_what_the_literature_says():
         "qatten": AT_CLASS,
         "qtran_base": AT_CLASS,
         "qtran_alt": AT_CLASS,
+        "qplex": AT_CLASS,
+        "cw_qmix": AT_CLASS,
+        "ow_qmix": AT_CLASS,
+        "joint_q": AT_CLASS,
     }
     assert returns == {
-        "iql": 0.0, "vdn": 0.0, "qmix": 0.0, "qatten": 0.0, "qtran_base": 8.0, "qtran_alt": 8.0
+        "iql": 0.0, "vdn": 0.0, "qmix": 0.0, "qatten": 0.0, "qtran_base": 8.0, "qtran_alt": 8.0,
+        "qplex": 8.0, "cw_qmix": 8.0, "ow_qmix": 8.0, "joint_q": 8.0,
     }  # fmt: skip

@@ -5,12 +5,15 @@ from vdtoolkit.agents.base import Agents
 from vdtoolkit.agents.coma import COMAAgents
 from vdtoolkit.agents.hysteretic_iql import HystereticIQLAgents
 from vdtoolkit.agents.iql import IQLAgents
+from vdtoolkit.agents.joint_q import JointQAgents
 from vdtoolkit.agents.lenient_iql import LenientIQLAgents
 from vdtoolkit.agents.qatten import QattenAgents
 from vdtoolkit.agents.qmix import QMIXAgents
+from vdtoolkit.agents.qplex import QPLEXAgents
 from vdtoolkit.agents.qtran import QTRANAltAgents, QTRANBaseAgents
 from vdtoolkit.agents.value import ValueAgents
 from vdtoolkit.agents.vdn import VDNAgents
+from vdtoolkit.agents.weighted_qmix import CWQMIXAgents, OWQMIXAgents
 
 ALGORITHMS: dict[str, type[Agents]] = {
     cls.name: cls
@@ -23,6 +26,10 @@ ALGORITHMS: dict[str, type[Agents]] = {
         QattenAgents,
         QTRANBaseAgents,
         QTRANAltAgents,
+        QPLEXAgents,
+        CWQMIXAgents,
+        OWQMIXAgents,
+        JointQAgents,
         COMAAgents,
     )
 }
@@ -32,10 +39,14 @@ __all__ = [
     "Actor",
     "Agents",
     "COMAAgents",
+    "CWQMIXAgents",
     "HystereticIQLAgents",
     "IQLAgents",
+    "JointQAgents",
     "LenientIQLAgents",
+    "OWQMIXAgents",
     "QMIXAgents",
+    "QPLEXAgents",
     "QTRANAltAgents",
     "QTRANBaseAgents",
     "QattenAgents",

@@ -63,6 +63,9 @@ class Agents:
     reads_obs: bool = False  # q_tot reads view.obs
     notes: ClassVar[bool] = False  # `note` is stored beside each move
     counters: ClassVar[tuple[str, ...]] = ("moves", "episodes", "updates")  # as saved
+    # names in `evidence`, where it is not Q_tot that is bootstrapped, or errors are weighted
+    evidence_of_targets: ClassVar[str] = ""
+    evidence_of_weights: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -106,6 +109,14 @@ class Agents:
     def q_tot(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
         """Q_tot of joint actions: utilities.qs [..., N, A], actions [..., N] -> [...]."""
         raise NotImplementedError
+
+    def utilities_of(self, nets: Networks, obs: Tensor, actions: Tensor) -> Utilities:
+        """What agents' networks say in whole episodes: obs [B, T+1, N, O], actions [B, T, N]."""
+        return nets.agent.unroll(obs, actions)
+
+    def preferences(self, nets: Networks, utilities: Utilities, view: View) -> Tensor:
+        """What each agent's greedy action is the best of, [..., N, A]: its own utilities."""
+        return utilities.qs
 
     def see(self, nets: Networks, view: View) -> View:
         """The view as `q_tot` reads it: images as features, integers as floats."""

@@ -1,9 +1,16 @@
-"""QMIX: monotone mixing by hypernetworks (Rashid et al. 2018, arXiv 1803.11485; JMLR 2020)."""
+"""QMIX: monotone mixing by hypernetworks (Rashid et al. 2018, arXiv 1803.11485; JMLR 2020).
+
+mixer_activation="split" is an addition: the paper speaks of all monotone functions, its mixer holds
+the convex and supermodular ones among them.
+"""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,15 +48,69 @@ class MonotonicMixer(nn.Module):
         return (hidden * self.w2[2](in2).abs()).sum(-1) + self.v[2](in_v).squeeze(-1)
 
 
+class UniversalMixer(nn.Module):
+    """Q_tot = |W4(s)| x3 + V(s), x_k = split(|W_k(s)| x_(k-1) + b_k(s)), x_0 = Q.
+
+    split is ELU(x) in the first half of a layer's units and -ELU(-x) in the second.  On finitely
+    many points Q this holds every non-decreasing function f, with large weights k:
+
+    - layer 1: -ELU(-k (Q_i - p_i)) tends to 1 where Q_i > p_i and far down elsewhere
+    - layer 2: ELU of their sum over i, less N, tends to 0 where Q > p in all parts, else to -1
+    - layer 3: -ELU(-k (...)) of the sum over all points p with f(p) >= l tends to 1 where any
+      holds, and is one low number where none does: the level set f >= l
+    - f is a non-negative sum of its level sets, plus a constant
+
+    One layer of such units is too few: on Q in {0, 1, 2}^2 it cannot be 0 at (0, 0), (0, 2) and
+    (2, 0) and 1 at (1, 1), as each unit is at (1, 1) no higher than at the larger of the two.
+    """
+
+    def __init__(
+        self, n_agents: int, state_dim: int, embed_dim: int = 32, hyper_dim: int = 64
+    ) -> None:
+        super().__init__()
+        self.sizes = list(itertools.pairwise([n_agents, embed_dim, embed_dim, embed_dim, 1]))
+        self.w = nn.ModuleList(mlp(state_dim, hyper_dim, i * o) for i, o in self.sizes)
+        self.b = nn.ModuleList(nn.Linear(state_dim, o) for _, o in self.sizes[:-1])
+        self.v = mlp(state_dim, embed_dim, 1)
+
+    def forward(self, agent_qs: Tensor, state: Tensor) -> Tensor:
+        """agent_qs [..., N], state [..., S] -> Q_tot [...]."""
+        x = agent_qs
+        pairs = zip(self.w, self.sizes, strict=True)
+        *inner, last = (w(state).abs().unflatten(-1, size) for w, size in pairs)
+        for weights, b in zip(inner, self.b, strict=True):
+            x = split_elu((x.unsqueeze(-1) * weights).sum(-2) + b(state))
+        return (x * last.squeeze(-1)).sum(-1) + self.v(state).squeeze(-1)
+
+
+def split_elu(x: Tensor) -> Tensor:
+    """ELU(x) in the first half of the last axis, -ELU(-x) in the second."""
+    half = x.shape[-1] // 2
+    return torch.cat([F.elu(x[..., :half]), -F.elu(-x[..., half:])], -1)
+
+
+MIXERS = {"elu": (MonotonicMixer, "elu_qmix"), "split": (UniversalMixer, "monotone")}
+
+
 @dataclass(frozen=True)
 class QMIXConfig(Config):
     """Sizes of the SMAC and JMLR papers (hypernetworks of two layers)."""
 
-    sizes = ("embed_dim", "hyper_dim")
+    sizes: ClassVar[tuple[str, ...]] = ("embed_dim", "hyper_dim")
     embed_dim: int = 32
     """Hidden units of the mixer."""
     hyper_dim: int = 64
     """Hidden units of the hypernetworks."""
+    mixer_activation: str = "elu"
+    """'elu': the papers' mixer, convex and supermodular; 'split': three layers of ELU(x) and
+    -ELU(-x), which can be any monotone function."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        super().__post_init__()
+        if self.mixer_activation not in MIXERS:
+            known = " or ".join(map(repr, MIXERS))
+            raise ValueError(f"mixer_activation={self.mixer_activation!r}: it must be {known}")
 
 
 class QMIXAgents(ValueAgents):
@@ -63,7 +124,8 @@ class QMIXAgents(ValueAgents):
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The monotone mixer."""
         c = self.config
-        return MonotonicMixer(spec.n_agents, spec.state_dim, c.embed_dim, c.hyper_dim)
+        mixer, self.function_class = MIXERS[c.mixer_activation]
+        return mixer(spec.n_agents, spec.state_dim, c.embed_dim, c.hyper_dim)
 
     def q_tot(self, nets: Networks, utilities: Utilities, actions: Tensor, view: View) -> Tensor:
         """The living agents' utilities, mixed under the state."""

@@ -44,7 +44,7 @@ class ValueAgents(Agents):
 
     def unroll(self, batch: EpisodeBatch) -> Utilities:
         """Online utilities at all T+1 moments, qs [B, T+1, N, A]."""
-        return self.online.agent.unroll(batch.view.obs, batch.actions)
+        return self.utilities_of(self.online, batch.view.obs, batch.actions)
 
     @torch.no_grad()
     def bootstrap(
@@ -52,17 +52,19 @@ class ValueAgents(Agents):
     ) -> Tensor:
         """What the target networks say of the moments that moves led to, [B, T, ...].
 
-        value: `q_tot` or another of its kind, asked at the joint actions that are greedy in the
-        online utilities (double Q) or the target's own.  Zeros like `like` where nothing is
+        value: `q_tot` or another of its kind, asked at the joint actions that are greedy for the
+        online networks (double Q) or the target's own.  Zeros like `like` where nothing is
         bootstrapped, as in one-shot games.
         """
         if not batch.bootstraps:
             return torch.zeros_like(like)
-        target = self.target.agent.unroll(batch.view.obs, batch.actions)
-        picker = online if self.config.double_q else target
-        actions = greedy(picker.qs, batch.view.available)[:, 1:]
-        after = Utilities(target.qs[:, 1:], target.hidden[:, 1:])
-        return value(self.target, after, actions, self.see(self.target, batch.view[:, 1:]))
+        target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+        nets, picker = (
+            (self.online, after(online)) if self.config.double_q else (self.target, target)
+        )
+        then = batch.view[:, 1:]
+        actions = greedy(self.preferences(nets, picker, then), then.available)
+        return value(self.target, target, actions, self.see(self.target, then))
 
     def targets(self, batch: EpisodeBatch, bootstrap: Tensor, **which: Any) -> Tensor:
         """TD(lambda) targets, detached; bootstrap [B, T, ...]; `which` replaces batch's masks."""
@@ -85,3 +87,8 @@ class ValueAgents(Agents):
 def before(utilities: Utilities) -> Utilities:
     """The moments at which moves were made: all but the last."""
     return Utilities(utilities.qs[:, :-1], utilities.hidden[:, :-1])
+
+
+def after(utilities: Utilities) -> Utilities:
+    """The moments that moves led to: all but the first."""
+    return Utilities(utilities.qs[:, 1:], utilities.hidden[:, 1:])

@@ -47,7 +47,7 @@ class Options:
     """A wrapper as a call without the env: "supersuit.resize_v1(x_size=42, y_size=42)"; again for
     each, the first innermost."""
     algorithm: str = DEFAULT
-    """iql, vdn, qmix, qatten, qtran_base or qtran_alt."""
+    """iql, vdn, qmix, qatten, qtran_base, qtran_alt, qplex, cw_qmix, ow_qmix or joint_q."""
     moves: int = 100_000
     """Moves the team plays in training."""
     seed: int = 0

@@ -100,7 +100,7 @@ class Belief:
         obs = torch.as_tensor(np.concatenate([s.obs for s in steps])[None], device=device)
         n = len(agents.team.agents)
         actions = np.array(moment.actions, np.int64).reshape(1, len(steps) - 1, n)
-        unrolled = nets.agent.unroll(obs, torch.as_tensor(actions, device=device))
+        unrolled = agents.utilities_of(nets, obs, torch.as_tensor(actions, device=device))
         last = steps[-1]
         self.utilities = Utilities(unrolled.qs[0, -1], unrolled.hidden[0, -1])  # [N, A], [N, H]
         view = View(
@@ -109,10 +109,12 @@ class Belief:
             torch.as_tensor(last.available[0], device=device),
             torch.as_tensor(last.alive[0], device=device),
         )
+        own = agents.preferences(nets, self.utilities, view)
+        self.mixes_preferences = own is self.utilities.qs
         self.view = agents.see(nets, view)
         self.available = last.available[0]  # [N, A]
         self.count = int(np.prod(self.available.sum(1), dtype=float))
-        qs = self.utilities.qs.cpu().numpy().astype(float)
+        qs = own.cpu().numpy().astype(float)
         if not np.isfinite(qs).all():
             raise ValueError(
                 f"{agents.label}: the networks give {qs[~np.isfinite(qs)][0]}: training has "
@@ -133,6 +135,8 @@ class Belief:
     @torch.enable_grad()
     def least_slope(self, joint: np.ndarray) -> float | None:
         """The least dQ_tot/dQ_i over these joint actions and the agents that mix."""
+        if not self.mixes_preferences:
+            return None
         least = None
         for part in self._chunks(joint):
             utilities, actions, view = self._expanded(part)
@@ -318,12 +322,12 @@ def _payoffs(
 
 
 def _with_backups(agents: Agents, game: Any, audits: list[StateAudit]) -> list[StateAudit]:
-    """Each state's r + gamma Q_tot(next, greedy): the table its Q_tot is regressed on."""
+    """Each state's r + gamma V(next): the table its Q_tot is regressed on."""
     if any(a.q_tot is None for a in audits):
         return audits
     if getattr(game, "one_shot", False):
         return [replace(a, backup=a.payoff) for a in audits]
-    value = {a.state: float(a.q_tot[a.greedy]) for a in audits if a.q_tot is not None}
+    value = {a.state: _bootstrap(agents, a) for a in audits}
     return [
         replace(
             a,
@@ -334,6 +338,13 @@ def _with_backups(agents: Agents, game: Any, audits: list[StateAudit]) -> list[S
         for a in audits
         if a.q_tot is not None
     ]
+
+
+def _bootstrap(agents: Agents, found: StateAudit) -> float:
+    """What the agents' targets take this state to be worth, at the greedy joint action."""
+    assert found.q_tot is not None
+    table = found.evidence.get(agents.evidence_of_targets, found.q_tot)
+    return float(np.broadcast_to(table, found.q_tot.shape)[found.greedy])
 
 
 def backup(

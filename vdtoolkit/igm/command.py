@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vdtoolkit.agents import ALGORITHMS
+from vdtoolkit.agents.joint_q import TooManyJointActionsError
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
@@ -76,13 +77,20 @@ def _default_flags(name: str) -> Any:
 
 
 def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, Config]:
-    """Each algorithm's config from its flags; ValueError where no team could be made of it."""
+    """Each algorithm's config from its flags; ValueError where no team could be made of it.
+
+    Where all methods are asked for, one that cannot enumerate the game is left out with a note.
+    """
     made, env = {}, game()
     for name in algorithms:
         try:
-            made[name] = ALGORITHMS[name].Config(**dataclasses.asdict(getattr(options, name)))
-            ALGORITHMS[name](env, made[name])
+            config = ALGORITHMS[name].Config(**dataclasses.asdict(getattr(options, name)))
+            ALGORITHMS[name](env, config)
+            made[name] = config
         except ValueError as error:
+            if isinstance(error, TooManyJointActionsError) and len(algorithms) == len(ALGORITHMS):
+                print(f"{PROGRAM}: {name} is left out: {error}", file=sys.stderr)
+                continue
             raise ValueError(f"{name}: {error}") from None
     return made
 

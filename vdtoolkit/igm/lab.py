@@ -27,6 +27,7 @@ from vdtoolkit.igm.limits import limits, own_ordering
 from vdtoolkit.igm.orderings import LARGEST
 from vdtoolkit.igm.results import (
     WEIGHTED,
+    WEIGHTED_ERRORS,
     Audit,
     LabResult,
     Limit,
@@ -62,6 +63,9 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
     # three losses want smaller steps: with larger ones Q_jt can end up additive
     "qtran_base": {"lr": 1e-3},
     "qtran_alt": {"lr": 1e-3},
+    # utilities tend to tie, and lambda must tell joint actions apart before they can part again:
+    # more kernels, larger steps and the noise of smaller batches bring it about (docs/methods.md)
+    "qplex": {"lr": 1e-2, "batch_size": 16, "n_kernels": 30},
     # matrix games want more optimism than long tasks
     "hysteretic_iql": {"beta": 0.1},
     # partners never stop playing at random, so leniency does not end: beta = exp(-2)
@@ -284,12 +288,13 @@ def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | 
 
 
 def weighted_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
-    """The class's limit on the joint actions as they were played; None where play was uniform."""
+    """The class's limit where joint actions count unlike; None where they count alike."""
     weights = _weights(agents, envs, state)
     if weights is None or state.backup is None:
         return None
     found = limits(state.backup, weights).get(agents.function_class)
-    return None if found is None else dataclasses.replace(found, note=f"{WEIGHTED} {found.note}")
+    note = WEIGHTED_ERRORS if _uniform(agents) else WEIGHTED
+    return None if found is None else dataclasses.replace(found, note=f"{note} {found.note}")
 
 
 def _independent_verdict(
@@ -368,12 +373,24 @@ def _limits_of_bytes(payoff: bytes, shape: tuple[int, ...]) -> dict[str, Limit]:
     return limits(np.frombuffer(payoff).reshape(shape))
 
 
+def _uniform(agents: Agents) -> bool:
+    """Whether every joint action was as likely as every other, throughout."""
+    return agents.config.epsilon_start == agents.config.epsilon_end == 1.0
+
+
 def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:
-    """None under uniform exploration; else how often each joint action was played, mean 1."""
-    if agents.config.epsilon_start == agents.config.epsilon_end == 1.0:
+    """How much each joint action counts, mean 1; None where all count alike.
+
+    By how often it was played, and by the method's own weight of its error.
+    """
+    weights = None if _uniform(agents) else envs.visits(state.state)
+    own = state.evidence.get(agents.evidence_of_weights)
+    if own is not None and state.q_tot is not None:
+        own = np.nan_to_num(np.broadcast_to(own, state.q_tot.shape))
+        weights = own if weights is None else weights * own
+    if weights is None or not weights.any():
         return None
-    counts = envs.visits(state.state)
-    return counts * counts.size / counts.sum() if counts.any() else None
+    return weights * weights.size / weights.sum()
 
 
 # -- processes ----------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ class Audit:
 
 
 WEIGHTED = "weighted by how often each joint action was played"
+WEIGHTED_ERRORS = "weighted as the method weighs its errors"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vdtoolkit.igm.report.text import (
     percent,
     spread_range,
 )
-from vdtoolkit.igm.results import WEIGHTED, LabResult, Limit
+from vdtoolkit.igm.results import WEIGHTED, WEIGHTED_ERRORS, LabResult, Limit
 
 WIDE = 96  # columns from which the ranges over seeds are shown
 
@@ -97,8 +97,8 @@ def limit_words(limit: Limit, earns: float | None, digits: int) -> str:
 
 
 def sse_words(limit: Limit, digits: int) -> str:
-    """The class's SSE; ~ where it is a bound or was searched, weighted where play was uneven."""
-    weighted = " weighted" if limit.note.startswith(WEIGHTED) else ""
+    """The class's SSE; ~ where it is a bound or was searched; whether it is weighted."""
+    weighted = " weighted" if limit.note.startswith((WEIGHTED, WEIGHTED_ERRORS)) else ""
     if limit.sse is None:
         return "–"
     return ("" if limit.exact else "~") + number(limit.sse, digits, "–") + weighted

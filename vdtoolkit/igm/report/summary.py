@@ -17,6 +17,7 @@ from vdtoolkit.igm.report.text import (
 )
 from vdtoolkit.igm.results import (
     WEIGHTED,
+    WEIGHTED_ERRORS,
     JointAction,
     LabResult,
     Limit,
@@ -146,11 +147,13 @@ def findings(lab: LabResult) -> list[str]:
 
 
 def _weighted(rows: list[Row]) -> list[str]:
-    uneven = [row.method for row in rows if row.limit and row.limit.note.startswith(WEIGHTED)]
-    if not uneven:
-        return []
-    verb = "is" if len(uneven) == 1 else "are"
-    return [f"Play was not uniform: the limit of {listing(uneven)} {verb} {WEIGHTED}."]
+    said = []
+    for note, why in ((WEIGHTED, "Play was not uniform: the"), (WEIGHTED_ERRORS, "The")):
+        these = [row.method for row in rows if row.limit and row.limit.note.startswith(note)]
+        if these:
+            verb = "is" if len(these) == 1 else "are"
+            said.append(f"{why} limit of {listing(these)} {verb} {note}.")
+    return said
 
 
 def _slack(lab: LabResult) -> float:
