@@ -166,7 +166,8 @@ class raw_env(TeamGame):
             illegal_action=illegal_action,
             render_mode=render_mode,
         )
-        self.title = "Predator-prey" if form == "punished" else "Stag hunt"
+        self._hunts = form == "stag_hunt"
+        self.title = "Stag hunt" if self._hunts else "Predator-prey"
         self._last: tuple[JointAction, float] | None = None
 
     def vector_env(self, num_envs: int) -> PredatorPreyVectorEnv:
@@ -218,15 +219,17 @@ class raw_env(TeamGame):
             pieces,
             title=self.title,
             note=self._left(there),
-            key="numbers: predators, ! that play catch; *: prey",
+            key="numbers: predators" + (", ! if they play catch" * self._hunts) + "; *: prey",
             caption=self._caption(),
         )
 
     def _left(self, there: list[bool]) -> str:
-        if self.form == "punished":
-            return "discs: predators; squares: prey" if self.render_mode == "rgb_array" else ""
+        drawn = "discs: predators; squares: prey" if self.render_mode == "rgb_array" else ""
+        if not self._hunts:
+            return drawn
         n = self._world.n
-        return f"{there[:n].count(True)} predators and {there[n:].count(True)} prey left"
+        left = f"{there[:n].count(True)} predators and {there[n:].count(True)} prey left"
+        return f"{left}; ringed: play catch" if drawn else left
 
     def _caption(self) -> str:
         if self._last is None:
