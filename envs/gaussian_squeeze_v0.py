@@ -123,7 +123,7 @@ class raw_env(TeamGame):
     def _text(self) -> str:
         played = self._last or [None] * len(self.n_actions)
         lines = [
-            f"agent_{i}: scale {s:.3f}" + ("" if u is None else f", plays {u}, adds {u * s:.3f}")
+            f"agent_{i}: scale {s:.3f}" + ("" if u is None else f", plays {u}, adds {u * s / len(played):.3f}")
             for i, (s, u) in enumerate(zip(self.scales, played, strict=True))
         ]
         return "\n".join([self.title, *lines, self._told_x()])
