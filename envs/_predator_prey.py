@@ -81,10 +81,10 @@ class World:
         """Row and column of predators and prey on the board [E, N + M, 2]; negative if removed."""
         return np.stack(np.divmod(self.cells, self.width), -1) - self.border
 
-    def draw(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
-        """The random numbers of one move in these rows."""
-        for e in rows.tolist():
-            rngs[e].random(out=self.lots[e])
+    def draw(self, rngs: Sequence[np.random.Generator]) -> None:
+        """The random numbers of one move of each world."""
+        for rng, row in zip(rngs, self.lots, strict=True):
+            rng.random(out=row)
 
     def play(self, actions: np.ndarray) -> np.ndarray:
         """One move of each world with the lots drawn; actions [E, N].  The team's reward [E]."""

@@ -78,8 +78,8 @@ class TeamGame(ParallelEnv[str, np.ndarray, int], EzPickle):
     def _play(self, played: JointAction) -> tuple[list[float], list[bool], bool]:
         """One move of all agents, 0 for those that have left: (rewards, terminated, truncated).
 
-        Rewards and ends are one an agent; truncation is of all that are left.  `_moves` counts
-        this move already.
+        Rewards and ends are one an agent; truncation is of all that have not ended.  `_moves`
+        counts this move already.
         """
         raise NotImplementedError
 

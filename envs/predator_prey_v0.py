@@ -184,12 +184,11 @@ class raw_env(TeamGame):
         self._last = None
 
     def _play(self, played: JointAction) -> tuple[list[float], list[bool], bool]:
-        self._world.draw(np.zeros(1, np.int64), [self.np_random])
+        self._world.draw([self.np_random])
         reward = float(self._world.play(np.array([played]))[0])
         self._last = played, reward
-        over = bool(self._world.over()[0])
-        ended = (~self._world.alive[0] | over).tolist()
-        return [reward] * self._world.n, ended, not over and self._moves >= self.max_cycles
+        ended = ~self._world.alive[0] | self._world.over()[0]
+        return [reward] * self._world.n, ended.tolist(), self._moves >= self.max_cycles
 
     def _masks(self) -> list[np.ndarray]:
         return list(self._world.masks()[0])
@@ -299,7 +298,7 @@ class PredatorPreyVectorEnv(VectorEnv):
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One move of each game; actions [E, N].  Games that were over begin anew instead."""
         new, world = self._over, self._world
-        world.draw(np.flatnonzero(~new), self._rngs)
+        world.draw(self._rngs)
         legal = np.take_along_axis(self._allowed, np.asarray(actions)[..., None], -1)[..., 0]
         reward = np.where(new, 0.0, world.play(np.where(legal, actions, STAY)))
         self._moves += 1

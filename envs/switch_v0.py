@@ -148,8 +148,7 @@ class raw_env(TeamGame):
             for was, now in zip(before, after, strict=True)
         ]
         self._last = played, rewards
-        over = all(after)
-        return rewards, [over] * len(after), not over and self._moves >= self._limit
+        return rewards, [all(after)] * len(after), self._moves >= self._limit
 
     def _masks(self) -> list[np.ndarray]:
         every, stay = np.ones(len(STEPS), bool), np.eye(1, len(STEPS), dtype=bool)[0]

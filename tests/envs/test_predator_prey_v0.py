@@ -23,7 +23,7 @@ def board(form, predators, prey, *, size=5, still=True, seed=0, **kwargs):
     env.place(predators, prey)
     if still:
         env._world.lots[:] = 0.0
-        env._world.draw = lambda rows, rngs: None
+        env._world.draw = lambda rngs: None
     return env
 
 
@@ -264,6 +264,13 @@ def test_a_stag_is_looked_at_in_turn():
         rewards[act(env, CATCH, CATCH, STAY)[0]] += 1
     assert set(rewards) == {10.0, 8.0}
     assert 15 < rewards[8.0] < 45
+
+
+def test_the_removed_see_nothing_wherever_they_were():
+    env = board("stag_hunt", [(4, 3), (3, 4), (0, 0), (1, 1)], [(4, 4), (0, 1)])
+    _, (observations, _, terminations, _, _) = act(env, CATCH, CATCH, STAY, STAY)
+    assert terminations["agent_0"]
+    assert not observations["agent_0"].any() and not observations["agent_1"].any()
 
 
 def test_the_hunt_ends_when_the_stags_or_the_hunters_are_gone():

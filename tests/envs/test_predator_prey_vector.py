@@ -20,6 +20,14 @@ FORMS = {
     "punished, 4 and 2": {"size": 4, "predators": 4, "prey": 2, "max_cycles": 7},
     "stag hunt": {"form": "stag_hunt", "size": 6, "predators": 5, "prey": 3, "max_cycles": 30},
     "stag hunt, crowded": {"form": "stag_hunt", "size": 3, "predators": 4, "prey": 2},
+    "stag hunt, one stag": {"form": "stag_hunt", "size": 3, "predators": 4, "prey": 1},
+    "stag hunt, one move": {
+        "form": "stag_hunt",
+        "size": 2,
+        "predators": 2,
+        "prey": 1,
+        "max_cycles": 1,
+    },
     "stag hunt, far sight": {"form": "stag_hunt", "size": 4, "predators": 2, "sight": 4, "prey": 2},
 }
 every_form = pytest.mark.parametrize("arguments", FORMS.values(), ids=FORMS)
@@ -77,6 +85,19 @@ def test_an_env_plays_the_same_whoever_is_beside_it(arguments):
         told = envs[0].step(actions[2:3]), envs[1].step(actions)
         assert [part[0] for part in told[0][1:4]] == [part[2] for part in told[1][1:4]]
         seen = [told[0][0], told[1][0]]
+
+
+def test_what_is_masked_out_is_played_as_stay_in_both():
+    make = partial(predator_prey_v0.parallel_env, "stag_hunt", size=4, predators=3, prey=2)
+    team = Team.from_env(make())
+    many = VectorStream(make().vector_env(4), team)
+    single = VectorStream(SyncVectorEnv([lambda: TeamEnv(make(), team)] * 4, copy=False), team)
+    seeds, rng = [1, 2, 3, 4], np.random.default_rng(0)
+    one, other = many.begin(seeds), single.begin(seeds)
+    for t in range(150):
+        assert_same(one, other, t)
+        actions = rng.choice([1, 3, 5], (4, 3))
+        one, other = many.step(actions), single.step(actions)
 
 
 def test_an_integer_seeds_each_env_with_its_own():
