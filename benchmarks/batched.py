@@ -1,7 +1,7 @@
 """predator_prey_v0 born batched beside the same envs one after the other: moves a second.
 
-    python -m benchmarks.batched
-    python -m benchmarks.batched --envs 16 --seconds 10
+python -m benchmarks.batched
+python -m benchmarks.batched --envs 16 --seconds 10
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--envs", type=int, nargs="+", default=[1, 8, 16, 64])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each pair")
     options = parser.parse_args()
-    print("| form | envs | one after the other | born batched | times as fast |\n|---|---|---|---|---|")
+    print("| form | envs | one after the other | born batched | times as fast |")
+    print("|---|---|---|---|---|")
     for form in predator_prey_v0.DEFAULTS:
         for n_envs in options.envs:
             single, batched = rates(form, n_envs, options.seconds)

@@ -82,9 +82,7 @@ def image(board: Board) -> np.ndarray:
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="dimgray"))
     for k, (row, column) in enumerate(board.goals):
         corner = (column - 0.42, row - 0.42)
-        axes.add_patch(
-            Rectangle(corner, 0.84, 0.84, fill=False, edgecolor=colours[k], linewidth=3)
-        )
+        axes.add_patch(Rectangle(corner, 0.84, 0.84, fill=False, edgecolor=colours[k], linewidth=3))
         axes.text(column - 0.38, row - 0.3, f"goal {k}", fontsize=6, color=colours[k], zorder=3)
     for row, column, mark, agent, ringed in board.pieces:
         if agent is None:

@@ -30,6 +30,8 @@ class World:
 
     n_actions: int
     n_lots: int  # random numbers that one move of a world takes
+    obs_dim: int
+    state_dim: int
 
     def __init__(self, n_envs: int, size: int, predators: int, prey: int, sight: int = 0) -> None:
         self.n_envs, self.size, self.n, self.m = n_envs, size, predators, prey
@@ -159,7 +161,7 @@ class Punished(World):
             self._move(who, steps.take(who))
         hunters = self._beside(self.prey).sum(-1)  # [E, M]
         caught = hunters >= 2
-        for p in np.flatnonzero(caught.any(0)):
+        for p in np.flatnonzero(caught.any(0)).tolist():
             self._return(np.flatnonzero(caught[:, p]), n + p, returns[:, p])
         return (self.reward * caught - self.penalty * (hunters == 1)).sum(1)
 
@@ -231,7 +233,7 @@ class StagHunt(World):
         hunters = self._beside(self.prey) & catching[:, None]  # [E, M, N]
         turn, reward = turns.argsort(1), np.zeros(self.n_envs)
         lots = np.take_along_axis(ways, turn, 1).T
-        hunted = np.take_along_axis(hunters.any(2), turn, 1).any(0).tolist()
+        hunted = np.take_along_axis(hunters.any(axis=2), turn, 1).any(axis=0, keepdims=True)[0]
         for who, lot, now in zip(self._in_turn(n, turn), lots, hunted, strict=True):
             if now:
                 reward += self._catch(who, hunters)

@@ -35,10 +35,10 @@ means nothing: either side with equal chances. The episode terminates after `hor
 end is part of the problem, whose best decentralised values are -2, -4 and 5.1908 for horizons of
 1, 2 and 3 (4.8028 and 7.0265 for 4 and 5 in the literature).
 
-An agent observes what it heard after the last move, one-hot, zeros at the start; it does not see the
-clock, which a recurrent learner can count. The state shows the tiger's door one-hot, what agent_0
-and agent_1 heard, and the share of the horizon that has passed. Values that a solver finds from
-the state are of a team that sees the tiger: 20 a move.
+An agent observes what it heard after the last move, one-hot, zeros at the start; it does not see
+the clock, which a recurrent learner can count. The state shows the tiger's door one-hot, what
+agent_0 and agent_1 heard, and the share of the horizon that has passed. Values that a solver finds
+from the state are of a team that sees the tiger: 20 a move.
 
 ### Arguments
 
@@ -109,7 +109,7 @@ class raw_env(FiniteGame):
         if moves + 1 == self.horizon:
             return [(1.0, reward, None)]
         outcomes: Outcomes = []
-        for heard in itertools.product(range(2), repeat=2):
+        for heard in itertools.product(range(2), range(2)):
             if joint_action == (0, 0):
                 p = float(np.prod([TRUTH if h == tiger else 1 - TRUTH for h in heard]))
                 outcomes.append((p, reward, Moment(moves + 1, tiger, heard)))
@@ -153,7 +153,7 @@ class raw_env(FiniteGame):
 
     def _image(self) -> np.ndarray:
         moment, lines = self._lines()
-        state, played = self._shown()
+        played = self._shown()[1]
         opened = set() if played is None else {u - 1 for u in played if u}
         canvas = Canvas(5.2, 3.6, (0, 10), (0, 6.6), f"{self.title} (agents do not see behind)")
         for side, name in enumerate(SIDES):

@@ -1,8 +1,9 @@
 """
 # Gaussian Squeeze
 
-Agents share out a resource whose sum must hit a narrow target (Holmes Parker et al. 2014), in QTRAN's
-form with two targets (Son et al. 2019): the wide hill is easy to find, the narrow one pays more.
+Agents share out a resource whose sum must hit a narrow target (HolmesParker et al. 2014), in
+QTRAN's form with two targets (Son et al. 2019): the wide hill is easy to find, the narrow one pays
+more.
 
 | Creation           | `make("parallel", "vdtoolkit/gaussian_squeeze-v0")`  |
 |--------------------|------------------------------------------------------|
@@ -24,8 +25,8 @@ u_i. With x = (u_1 s_1 + ... + u_N s_N) / N, all are paid
     x exp(-(x - 8)^2 / 0.25)                       one target (`domains=1`)
     x exp(-(x - 8)^2 / 0.25) + x exp(-(x - 5)^2)   two targets (`domains=2`)
 
-and the episode terminates. The most that can be had is 8.0078 at x = 8.016, with two targets 8.0087;
-the lesser hill is 5.049 at x = 5.098. Scales may be too small to reach 8.
+and the episode terminates. The most that can be had is 8.0078 at x = 8.016, with two targets
+8.0087; the lesser hill is 5.049 at x = 5.098. Scales may be too small to reach 8.
 
 An agent sees its own scale, then those of all; the state is the scales of all.
 
@@ -33,7 +34,8 @@ An agent sees its own scale, then those of all; the state is the scales of all.
 
 `agents`: how many, 10 by default.
 
-`actions`: numbers to choose from, 11 by default (0 to 10, as in QTRAN's code; its paper has 0 to 9).
+`actions`: numbers to choose from, 11 by default (0 to 10, as in QTRAN's code; its paper has 0 to
+9).
 
 `domains`: targets, 1 or 2 (the default).
 
@@ -121,18 +123,19 @@ class raw_env(TeamGame):
         return f"x = {self._x():.3f} pays {payoff(self._x(), self.domains):.4f}"
 
     def _text(self) -> str:
-        played = self._last or [None] * len(self.n_actions)
-        lines = [
-            f"agent_{i}: scale {s:.3f}" + ("" if u is None else f", plays {u}, adds {u * s / len(played):.3f}")
-            for i, (s, u) in enumerate(zip(self.scales, played, strict=True))
-        ]
+        n = len(self.n_actions)
+        lines = [f"agent_{i}: scale {scale:.3f}" for i, scale in enumerate(self.scales)]
+        for i, action in enumerate(self._last or ()):
+            lines[i] += f", plays {action}, adds {action * self.scales[i] / n:.3f}"
         return "\n".join([self.title, *lines, self._told_x()])
 
     def _image(self) -> np.ndarray:
-        xs = np.linspace(0.0, 11.0, 500)
-        canvas = Canvas(6, 3.8, (0, 11), (-2.2, 9), f"{self.title}\n{self._told_x()}", frame=True)
+        right = 11.0 if self._last is None else max(11.0, self._x() + 0.5)
+        xs = np.linspace(0.0, right, 500)
+        title = f"{self.title}\n{self._told_x()}"
+        canvas = Canvas(6, 3.8, (0, right), (-2.2, 9), title, frame=True)
         canvas.axes.plot(xs, payoff(xs, self.domains), color="steelblue")
-        canvas.axes.set_xlabel("x: the mean of scale times action; bars: what each agent adds to it")
+        canvas.axes.set_xlabel("x, the mean of scale times action; bars: what each agent adds")
         canvas.axes.set_ylabel("paid")
         canvas.axes.set_yticks(range(0, 9, 2))
         if self._last is not None:
@@ -143,8 +146,9 @@ class raw_env(TeamGame):
                     canvas.text(start + part / 2, -1.25, str(i), size=7)
                 start += part
             x = self._x()
-            canvas.axes.plot([x, x], [-1.7, payoff(x, self.domains)], color="crimson")
-            canvas.axes.plot([x], [payoff(x, self.domains)], "o", color="crimson")
+            paid = float(payoff(x, self.domains))
+            canvas.axes.plot([x, x], [-1.7, paid], color="crimson")
+            canvas.axes.plot([x], [paid], "o", color="crimson")
         return canvas.pixels()
 
 

@@ -1,8 +1,8 @@
 """
 # Lever
 
-CommNet's lever game (Sukhbaatar et al. 2016): m agents, drawn from a pool, each pull one of m levers,
-and all should pull different ones.
+CommNet's lever game (Sukhbaatar et al. 2016): m agents, drawn from a pool, each pull one of m
+levers, and all should pull different ones.
 
 | Creation           | `make("parallel", "vdtoolkit/lever-v0")`         |
 |--------------------|--------------------------------------------------|

@@ -1,8 +1,8 @@
 """
 # Two-State MMDP
 
-QPLEX's two-state game (Wang et al. 2021, section 5.1): easy to play, and learners whose class cannot
-hold its values drive them to infinity.
+QPLEX's two-state game (Wang et al. 2021): easy to play, and learners whose class cannot hold its
+values drive them to infinity.
 
 | Creation           | `make("parallel", "vdtoolkit/mmdp-v0")`      |
 |--------------------|----------------------------------------------|

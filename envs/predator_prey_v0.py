@@ -26,7 +26,7 @@ somebody in the way stays. All predators get the team's reward.
 
 | | `punished` | `stag_hunt` |
 |---|---|---|
-| source | QTRAN (Son et al. 2019, section 5) | DCG (Boehmer et al. 2020), WQMIX (Rashid et al. 2020) |
+| source | QTRAN (Son et al. 2019) | DCG (Boehmer et al. 2020), WQMIX (Rashid et al. 2020) |
 | size, predators, prey | 5, 2, 1 (also 7, 4, 2) | 10, 8, 8 |
 | a prey is caught by | two or more predators beside it | two or more beside it that play `catch` |
 | pays | `reward` 1 each move, for each such prey | `reward` 10 |
@@ -35,16 +35,17 @@ somebody in the way stays. All predators get the team's reward.
 | prey step | to one of five places, to stay among them | to one of the free cells beside them |
 | predators see | everything | a square of 5 x 5 around them |
 | masks | none | no steps into walls; `catch` only beside a prey |
-| the episode | is cut off (truncated) after 100 moves | terminates when all prey or all predators are gone, is truncated after 200 moves |
+| the episode is truncated | after 100 moves | after 200 |
+| and terminates | never | when all prey, or all predators, are gone |
 
 Beside is up, down, left or right. In the stag hunt prey are looked at in turn: a predator that has
 caught one is gone before the next is looked at, one that failed alone may fail again.
 
 Observations of `punished`: own row and column, where the other predators and then the prey are from
 there, all divided by size - 1, and the agent's number one-hot. Its state: row and column of all,
-predators first. Observations of `stag_hunt`: the square around the agent, first its predators (itself
-in the middle), then its prey; walls do not show. Its state: the same of the whole board. A predator
-that was removed terminates, and sees zeros in that moment.
+predators first. Observations of `stag_hunt`: the square around the agent, first its predators
+(itself in the middle), then its prey; walls do not show. Its state: the same of the whole board. A
+predator that was removed terminates, and sees zeros in that moment.
 
 QTRAN's paper leaves open who steps first. Its authors' code steps in order of index, and lets who
 stands in the way step first. Directions are numbered differently in every code base, and stay is 0
@@ -76,8 +77,9 @@ predator_prey_v0.parallel_env("stag_hunt", size=5, predators=4, prey=2, penalty=
 
 ### Many at once
 
-`parallel_env(...).vector_env(num_envs)` is a `gymnasium.vector.VectorEnv` of the same game in NumPy,
-which `train` and `vdtoolkit train` take by themselves: the same episodes from the same seeds, sooner.
+`parallel_env(...).vector_env(num_envs)` is a `gymnasium.vector.VectorEnv` of the same game in
+NumPy, which `train` and `vdtoolkit train` take by themselves: the same episodes from the same
+seeds, sooner.
 
 ### Version History
 

@@ -30,7 +30,8 @@ START = Moment(0, LEFT, (NOTHING, NOTHING))
 def test_rewards_of_every_case(joint, reward):
     env = dec_tiger_v0.parallel_env()
     assert env.rewards(START)[joint] == pytest.approx(reward)
-    flipped = tuple({LISTEN: LISTEN, OPEN_LEFT: OPEN_RIGHT, OPEN_RIGHT: OPEN_LEFT}[u] for u in joint)
+    other = {LISTEN: LISTEN, OPEN_LEFT: OPEN_RIGHT, OPEN_RIGHT: OPEN_LEFT}
+    flipped = tuple(other[u] for u in joint)
     assert env.rewards(Moment(0, RIGHT, (NOTHING, NOTHING)))[flipped] == pytest.approx(reward)
 
 
@@ -127,23 +128,24 @@ def test_the_known_policy_of_three_moves_has_the_known_value():
     decide = {(LEFT, LEFT): OPEN_RIGHT, (RIGHT, RIGHT): OPEN_LEFT}
 
     def value(state, told):
-        actions = tuple(decide.get(own, LISTEN) for own in told)
-        return sum(
-            p
-            * (
-                reward
-                + (0.0 if new is None else value(new, [(*o, h) for o, h in zip(told, new.heard)]))
-            )
-            for p, reward, new in env.model(state, actions)
-        )
+        if state is None:
+            return 0.0
+        total = 0.0
+        for p, reward, new in env.model(state, tuple(decide.get(own, LISTEN) for own in told)):
+            heard = () if new is None else zip(told, new.heard, strict=True)
+            total += p * (reward + value(new, [(*before, now) for before, now in heard]))
+        return total
 
     total = sum(p * value(state, [(), ()]) for p, state in env.initial_states())
     assert total == pytest.approx(5.1908125)
-    assert best_reply(env, {
-        told: decide.get(told, LISTEN)
-        for length in range(3)
-        for told in itertools.product(range(2), repeat=length)
-    }) == pytest.approx(5.1908125)
+    assert best_reply(
+        env,
+        {
+            told: decide.get(told, LISTEN)
+            for length in range(3)
+            for told in itertools.product(range(2), repeat=length)
+        },
+    ) == pytest.approx(5.1908125)
 
 
 def test_who_sees_the_tiger_has_20_a_move():

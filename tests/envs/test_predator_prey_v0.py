@@ -246,9 +246,7 @@ def test_one_alone_between_two_stags_pays_twice():
 
 def test_two_between_two_stags_catch_only_one_of_them():
     for seed in range(6):
-        env = board(
-            "stag_hunt", [(0, 0), (1, 1), (4, 4)], [(0, 1), (1, 0)], still=False, seed=seed
-        )
+        env = board("stag_hunt", [(0, 0), (1, 1), (4, 4)], [(0, 1), (1, 0)], still=False, seed=seed)
         reward, _ = act(env, CATCH, CATCH, STAY)
         assert reward == 10.0
         assert sum(place is not None for place in places(env)[3:]) == 1
@@ -258,9 +256,7 @@ def test_a_stag_is_looked_at_in_turn():
     """Predators 0 and 1 catch stag A; 1 is beside stag B as well: alone, if B comes first."""
     rewards = Counter()
     for seed in range(60):
-        env = board(
-            "stag_hunt", [(0, 1), (1, 0), (4, 4)], [(0, 0), (2, 0)], still=False, seed=seed
-        )
+        env = board("stag_hunt", [(0, 1), (1, 0), (4, 4)], [(0, 0), (2, 0)], still=False, seed=seed)
         rewards[act(env, CATCH, CATCH, STAY)[0]] += 1
     assert set(rewards) == {10.0, 8.0}
     assert 15 < rewards[8.0] < 45
@@ -397,7 +393,7 @@ def test_wrong_arguments_are_clear_errors(kwargs, text):
 def test_who_has_left_cannot_act():
     env = board("stag_hunt", [(0, 1), (1, 0), (4, 4)], [(0, 0), (4, 0)])
     act(env, CATCH, CATCH, STAY)
-    with pytest.raises(ValueError, match=r"each of \['agent_2'\]: missing \[\], unknown \['agent_0"):
+    with pytest.raises(ValueError, match=r"of \['agent_2'\]: missing \[\], unknown \['agent_0'\]"):
         env.step({"agent_0": STAY, "agent_2": STAY})
 
 

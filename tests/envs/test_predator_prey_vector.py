@@ -1,4 +1,4 @@
-"""predator_prey_v0 born batched: the episodes of the single env, many at once, wherever it is used."""
+"""predator_prey_v0 born batched: the episodes of the single env, wherever it is used."""
 
 import pickle
 from functools import partial

@@ -47,11 +47,10 @@ def test_the_best_way_is_7_moves_and_12():
     env, total = begun(), np.zeros(2)
     first = [DOWN, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, UP]
     second = [RIGHT, DOWN, DOWN, LEFT, STAY, UP, LEFT, LEFT, LEFT, LEFT, LEFT, UP]
-    moves = 0
-    for a, b in itertools.zip_longest(first, second, fillvalue=STAY):
+    both = itertools.zip_longest(first, second, fillvalue=STAY)
+    for moves, (a, b) in enumerate(both, start=1):
         _, rewards, terminations, truncations, infos = act(env, a, b)
         total += list(rewards.values())
-        moves += 1
         assert set(terminations.values()) == {moves == 12}
         assert set(truncations.values()) == {False}
         if moves == 7:
@@ -64,7 +63,8 @@ def test_the_best_way_is_7_moves_and_12():
 
 
 @pytest.mark.parametrize(
-    ("action", "there"), [(STAY, (0, 1)), (UP, (0, 1)), (DOWN, (1, 1)), (LEFT, (0, 0)), (RIGHT, (0, 1))]
+    ("action", "there"),
+    [(STAY, (0, 1)), (UP, (0, 1)), (DOWN, (1, 1)), (LEFT, (0, 0)), (RIGHT, (0, 1))],
 )
 def test_walls_and_edges_are_in_the_way(action, there):
     env = begun()
