@@ -89,7 +89,10 @@ class World:
             rng.random(out=row)
 
     def play(self, actions: np.ndarray) -> np.ndarray:
-        """One move of each world with the lots drawn; actions [E, N].  The team's reward [E]."""
+        """One move of each world with the lots drawn; actions [E, N].  The team's reward [E].
+
+        Masked-out actions do what to stay does, and so do those of the removed.
+        """
         raise NotImplementedError
 
     def over(self) -> np.ndarray:
@@ -233,7 +236,7 @@ class StagHunt(World):
         hunters = self._beside(self.prey) & catching[:, None]  # [E, M, N]
         turn, reward = turns.argsort(1), np.zeros(self.n_envs)
         lots = np.take_along_axis(ways, turn, 1).T
-        hunted = np.take_along_axis(hunters.any(axis=2), turn, 1).any(axis=0, keepdims=True)[0]
+        hunted = np.logical_or.reduce(np.take_along_axis(hunters.any(2), turn, 1))
         for who, lot, now in zip(self._in_turn(n, turn), lots, hunted, strict=True):
             if now:
                 reward += self._catch(who, hunters)

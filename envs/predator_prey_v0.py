@@ -98,7 +98,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from . import _boards
-from ._predator_prey import CATCH, PARKED, STAY, Punished, StagHunt, World
+from ._predator_prey import CATCH, PARKED, Punished, StagHunt, World
 from ._team_game import JointAction, TeamGame, aec, at_least, box, unit_box
 
 __all__ = ["PredatorPreyVectorEnv", "env", "parallel_env", "raw_env"]
@@ -301,8 +301,7 @@ class PredatorPreyVectorEnv(VectorEnv):
         """One move of each game; actions [E, N].  Games that were over begin anew instead."""
         new, world = self._over, self._world
         world.draw(self._rngs)
-        legal = np.take_along_axis(self._allowed, np.asarray(actions)[..., None], -1)[..., 0]
-        reward = np.where(new, 0.0, world.play(np.where(legal, actions, STAY)))
+        reward = np.where(new, 0.0, world.play(np.asarray(actions)))
         self._moves += 1
         terminated = world.over() & ~new
         truncated = (self._moves >= self.max_cycles) & ~terminated & ~new
@@ -326,11 +325,10 @@ class PredatorPreyVectorEnv(VectorEnv):
         return None if own is None else int(own.spawn(1)[0].generate_state(1)[0])
 
     def _told(self, terminated: np.ndarray) -> dict[str, np.ndarray]:
-        self._allowed = self._world.masks()
         return {
             "obs": self._world.observations(),
             "state": self._world.state(),
-            "available": self._allowed.astype(np.int8),
+            "available": self._world.masks().astype(np.int8),
             "alive": (self._world.alive & ~terminated[:, None]).astype(np.int8),
         }
 
