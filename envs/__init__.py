@@ -12,7 +12,17 @@ with PettingZoo where it has a registry (1.27 on): make("parallel", "vdtoolkit/m
 from importlib import import_module
 from types import ModuleType
 
-ENVIRONMENTS = ("hidden_payoff_v0", "matrix_game_v0", "two_step_v0")
+ENVIRONMENTS = (
+    "dec_tiger_v0",
+    "gaussian_squeeze_v0",
+    "hidden_payoff_v0",
+    "lever_v0",
+    "matrix_game_v0",
+    "mmdp_v0",
+    "predator_prey_v0",
+    "switch_v0",
+    "two_step_v0",
+)
 WRAPPERS = ("ActionMaskToObservation", "BlackDeath")
 
 __all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]

@@ -190,7 +190,7 @@ def test_what_the_factory_itself_says_is_passed_on(tmp_path):
         ("teams:Rely", "teams has no 'Rely': did you mean 'Relay'?"),
         ("teams", "it has Relay, NoState, Rooms: --env teams:Relay"),
         ("json", "json has neither parallel_env nor env, so it is no PettingZoo environment"),
-        ("vdtoolkit.envs", "name one of its modules: vdtoolkit.envs.hidden_payoff_v0, "),
+        ("vdtoolkit.envs", "name one of its modules: vdtoolkit.envs.dec_tiger_v0, "),
         ("two words", "'two words' is neither a module (package.module) nor a file (my_env.py)"),
         ("teams:told", "teams:told needs arguments: 'names' and 'value'"),
         ("pettingzoo.mpe.simple_spread_v3", "MPE has been moved into its own package: MPE2"),

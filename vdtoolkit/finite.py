@@ -46,8 +46,12 @@ class FiniteGame(Protocol):
 
 
 def is_finite(env: Any) -> bool:
-    """Whether the env (its wrappers looked through) is a finite game."""
-    return isinstance(getattr(env, "unwrapped", env), FiniteGame)
+    """Whether the env (its wrappers looked through) is a finite game.
+
+    One that says `enumerable = False` has too many states to list, and is none.
+    """
+    game = getattr(env, "unwrapped", env)
+    return isinstance(game, FiniteGame) and getattr(game, "enumerable", True)
 
 
 def joint_actions(available: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class VectorStream:
     envs: Gymnasium's `SyncVectorEnv` or `AsyncVectorEnv` of `TeamEnv`s, or one that is born
     batched: its single observation space and action space are those of the team's `TeamEnv`,
     `infos["lost"]` and `infos["won"]`, of rows that are over, are optional, and it resets itself
-    in NEXT_STEP mode.
+    in NEXT_STEP mode.  It gets one seed, or one an env if it says `seeds_each = True`.
     """
 
     n_restarts = 0  # no worker of ours, nothing to restart
@@ -69,8 +69,9 @@ class VectorStream:
         return self.begin(np.random.SeedSequence(seed).generate_state(self.n_envs).tolist())
 
     def begin(self, seeds: list[int]) -> Step:
-        """E new episodes from these seeds; envs born batched take one seed, the first."""
+        """E new episodes from these seeds; of envs that take one seed for all, the first."""
         each = isinstance(self.envs, SyncVectorEnv | AsyncVectorEnv)
+        each = each or getattr(self.envs, "seeds_each", False)
         seen, info = self.envs.reset(seed=seeds if each else seeds[0])  # type: ignore[arg-type]
         zeros = np.zeros(self.n_envs, bool)
         self._over = ~zeros
@@ -166,7 +167,9 @@ def stream(
       one is made, its `num_envs` must be n_envs, and it plays in this process;
     - any other PettingZoo env, AEC envs converted, is played n_envs times side by side: in this
       process (workers=0), or spread over so many worker processes, never more than there are
-      cores.  Both give the same steps.  timeout: seconds a worker may take for one step.
+      cores.  Both give the same steps.  timeout: seconds a worker may take for one step;
+    - the same of an env with a method `vector_env(n)`, which makes so many of it as one VectorEnv
+      (see `born_batched`): that plays in the place of n envs one after the other.
 
     n_envs="auto": 4 for each core, 8 to 32.  workers="auto": one for each core where a vector
     step costs more than a message to a worker does, else 0.
@@ -183,7 +186,8 @@ def stream(
         return FiniteStream(env, n, team)
     first = TeamEnv(env, team)
     if workers == "auto":
-        workers = usable_cores() if n > 1 and n * _cost(first) > WORTH_A_MESSAGE else 0
+        alone = n == 1 or born_batched(env, first.team) is not None
+        workers = 0 if alone or n * _cost(first) <= WORTH_A_MESSAGE else usable_cores()
     if not workers:
         return OneStream(first) if n == 1 else _in_a_row(env_fn, first.team, n, first)
     first.close()
@@ -197,13 +201,34 @@ def _refuse_no_count(name: str, value: Any, least: int) -> None:
 
 
 def _in_a_row(env_fn: EnvFn, team: Team, n_envs: int, first: TeamEnv | None = None) -> VectorStream:
-    """So many envs played one after the other, `first` among them if it is there already."""
-    made = [] if first is None else [first]
+    """So many envs played one after the other, `first` among them if it is there already.
+
+    Where the env knows how to be many at once, that.
+    """
+    first = first or TeamEnv(env_fn(), team)
+    many = born_batched(first.env, team)
+    if many is not None:
+        return VectorStream(many(n_envs), team)
+    made = [first]
 
     def make() -> TeamEnv:
         return made.pop() if made else TeamEnv(env_fn(), team)
 
     return VectorStream(SyncVectorEnv([make] * n_envs, copy=False), team)
+
+
+def born_batched(env: Any, team: Team) -> Callable[[int], VectorEnv] | None:
+    """The env's own `vector_env`, where it has one that tells what this team is told; else None.
+
+    `env.vector_env(n)` makes a `gymnasium.vector.VectorEnv` of n envs with the env's arguments, as
+    `VectorStream` wants it.  It has `seeds_each = True` and, seeded alike, plays what n `TeamEnv`s
+    would play.  Its attribute `episodes` may be set to an iterator of seeds, of which each episode
+    that begins takes the next, in order of rows.  It knows nothing of wrappers around the env, nor
+    of a team that sums its rewards or takes the joint observation for its state.
+    """
+    bare = getattr(env, "unwrapped", env) is env
+    plain = bare and team.reward == "mean" and team.has_state
+    return getattr(env, "vector_env", None) if plain else None
 
 
 def _batched(envs: VectorEnv, n_envs: int | str, team: Team | None, workers: int | str) -> Stream:

@@ -13,7 +13,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from vdtoolkit.agents.base import Agents
 from vdtoolkit.step import Step
-from vdtoolkit.stream import EnvFn, Stream, VectorStream, stream
+from vdtoolkit.stream import EnvFn, Stream, VectorStream, born_batched, stream
 from vdtoolkit.team import Team
 from vdtoolkit.team_env import TeamEnv
 
@@ -254,6 +254,11 @@ def _in_order(env_fn: EnvFn, team: Team, seed: int, episodes: int, n_envs: int) 
     if isinstance(env, VectorEnv):
         return VectorStream(env, team)
     seeds = iter(np.random.SeedSequence(seed).generate_state(episodes).tolist())
+    many = born_batched(env, team)
+    if many is not None:
+        envs: Any = many(n_envs)
+        envs.episodes = seeds
+        return VectorStream(envs, team)
     make = partial(_InOrder, team=team, seeds=seeds)
     return VectorStream(
         SyncVectorEnv([partial(make, env), *[lambda: make(env_fn())] * (n_envs - 1)], copy=False),

@@ -17,6 +17,17 @@ REAL = {
     },
     ("vdtoolkit.envs.two_step_v0",): {"mask-forbids", "has-randomness"},
     ("vdtoolkit.envs.hidden_payoff_v0",): {"mask-forbids"},
+    ("vdtoolkit.envs.mmdp_v0",): {"mask-forbids", "has-randomness"},
+    ("vdtoolkit.envs.dec_tiger_v0",): {"mask-forbids"},
+    ("vdtoolkit.envs.lever_v0",): {"mask-forbids"},
+    ("vdtoolkit.envs.lever_v0", "agents=2", "pool=3"): {"mask-forbids"},
+    ("vdtoolkit.envs.gaussian_squeeze_v0",): {"mask-forbids"},
+    ("vdtoolkit.envs.switch_v0",): {
+        "mask-forbids",  # nobody arrives by chance
+        "has-randomness",
+    },
+    ("vdtoolkit.envs.predator_prey_v0",): {"mask-forbids"},
+    ("vdtoolkit.envs.predator_prey_v0", "form=stag_hunt", "max_cycles=60"): set(),
     ("mpe2.simple_spread_v3",): set(),
     ("mpe2.simple_speaker_listener_v4",): set(),
     ("mpe2.simple_reference_v3",): {"reward-shared"},  # local_ratio=0.5

@@ -1,4 +1,4 @@
-"""PettingZoo's own tests, and ours, on every finite game."""
+"""PettingZoo's own tests, and ours, on every environment; on finite games their model too."""
 
 import copy
 import pickle
@@ -18,7 +18,17 @@ from pettingzoo.test import (
     state_test,
 )
 
-from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
+from vdtoolkit.envs import (
+    dec_tiger_v0,
+    gaussian_squeeze_v0,
+    hidden_payoff_v0,
+    lever_v0,
+    matrix_game_v0,
+    mmdp_v0,
+    predator_prey_v0,
+    switch_v0,
+    two_step_v0,
+)
 
 from .whole_episode import assert_chance_matters, assert_seeds_decide
 
@@ -73,36 +83,67 @@ CASES = [
     case("hidden payoff", hidden_payoff_v0, marks=ZEROS_OBSERVED),
     case("hidden payoff, one sees", hidden_payoff_v0, ["agent_1"], marks=ZEROS_OBSERVED),
     case("hidden payoff, both see", hidden_payoff_v0, [0, 1]),
+    case("two-state mmdp", mmdp_v0),
+    case("two-state mmdp, short", mmdp_v0, max_cycles=3),
+    case("dec-tiger", dec_tiger_v0, marks=ZEROS_OBSERVED),
+    case("dec-tiger, one move", dec_tiger_v0, horizon=1, marks=ZEROS_OBSERVED),
+    case("lever, 2 of 3", lever_v0, 2, pool=3),
+    case("lever, all of 3", lever_v0, 3, pool=3),
+    case("lever, unseen", lever_v0, 2, pool=3, show_id=False, marks=SINGLE_NUMBER),
+]
+# Those that have no model: too many states, or not countable.
+PLAYED = [
+    case("lever, 5 of 500", lever_v0),
+    case("gaussian squeeze", gaussian_squeeze_v0),
+    case("gaussian squeeze, one domain", gaussian_squeeze_v0, 3, actions=4, domains=1),
+    case("switch", switch_v0),
+    case("switch, two, no clock", switch_v0, 2, clock=False, max_cycles=9, marks=ZEROS_OBSERVED),
+    case("predator-prey", predator_prey_v0),
+    case("predator-prey, 4 and 2", predator_prey_v0, size=7, predators=4, prey=2, max_cycles=9),
+    case("stag hunt", predator_prey_v0, "stag_hunt", max_cycles=40, marks=ZEROS_OBSERVED),
+    case(
+        "stag hunt, crowded",
+        predator_prey_v0,
+        "stag_hunt",
+        size=3,
+        predators=4,
+        prey=2,
+        max_cycles=40,
+        marks=ZEROS_OBSERVED,
+    ),
 ]
 every_game = pytest.mark.parametrize(("module", "args", "kwargs"), CASES)
-BY_CHANCE = [c for c in CASES if "stochastic" in c.id or "hidden" in c.id]
+every_env = pytest.mark.parametrize(("module", "args", "kwargs"), [*CASES, *PLAYED])
+played = pytest.mark.parametrize(("module", "args", "kwargs"), PLAYED)
+WORDS = ("stochastic", "hidden", "dec-tiger", "lever, 2", "lever, 5", "squeeze", "prey", "hunt")
+BY_CHANCE = [c for c in [*CASES, *PLAYED] if any(word in c.id for word in WORDS)]
 
 
-@every_game
+@every_env
 def test_pettingzoo_parallel_api_test(module, args, kwargs):
     env = module.parallel_env(*args, **kwargs)
-    one_shot = env.one_shot
+    one_shot = getattr(env, "one_shot", None)
     parallel_api_test(env, num_cycles=60)  # sets env.max_cycles
-    assert env.one_shot == one_shot
+    assert getattr(env, "one_shot", None) == one_shot
 
 
-@every_game
+@every_env
 def test_pettingzoo_api_test(module, args, kwargs):
     api_test(module.env(*args, **kwargs), num_cycles=60)
 
 
-@every_game
+@every_env
 def test_pettingzoo_seed_tests(module, args, kwargs):
     parallel_seed_test(partial(module.parallel_env, *args, **kwargs), num_cycles=30)
     seed_test(partial(module.env, *args, **kwargs), num_cycles=30)
 
 
-@every_game
+@every_env
 def test_pettingzoo_state_test(module, args, kwargs):
     state_test(module.env(*args, **kwargs), module.parallel_env(*args, **kwargs))
 
 
-@every_game
+@every_env
 def test_pettingzoo_render_test(module, args, kwargs):
     assert module.raw_env.metadata["render_modes"] == ["human", "ansi", "rgb_array"]
     render_test(partial(module.env, *args, **kwargs))
@@ -112,7 +153,7 @@ def test_pettingzoo_max_cycles_test():
     max_cycles_test(matrix_game_v0)
 
 
-@every_game
+@every_env
 def test_equal_seeds_give_equal_episodes(module, args, kwargs):
     assert_seeds_decide(partial(module.parallel_env, *args, **kwargs))
 
@@ -122,7 +163,7 @@ def test_different_seeds_give_different_episodes(module, args, kwargs):
     assert_chance_matters(partial(module.parallel_env, *args, **kwargs))
 
 
-@every_game
+@every_env
 def test_module_and_metadata_look_native(module, args, kwargs):
     name = module.__name__.rsplit(".", 1)[1]
     assert {"env", "parallel_env", "raw_env"} <= set(module.__all__)
@@ -136,6 +177,80 @@ def test_module_and_metadata_look_native(module, args, kwargs):
     assert type(aec.unwrapped) is module.raw_env
     assert module.__doc__.lstrip().startswith("# ")
     assert f'make("parallel", "vdtoolkit/{name.replace("_v0", "-v0")}")' in module.__doc__
+
+
+@every_env
+def test_every_picture_and_text_tells_of_the_move(module, args, kwargs):
+    """Shapes, and that what is shown changes as play goes on."""
+    shown = {}
+    for mode in ("ansi", "rgb_array"):
+        env = module.parallel_env(*args, **kwargs, render_mode=mode)
+        _, infos = env.reset(seed=0)
+        before, again = env.render(), env.render()
+        env.step({a: int(np.flatnonzero(infos[a]["action_mask"])[-1]) for a in env.agents})
+        shown[mode] = before, again, env.render()
+    before, again, after = shown["ansi"]
+    assert before == again != after
+    assert max(map(len, (before + after).splitlines())) <= 100
+    before, again, after = shown["rgb_array"]
+    np.testing.assert_array_equal(before, again)
+    assert before.shape == after.shape or before.ndim == after.ndim == 3
+    assert not np.array_equal(before, after)
+
+
+@played
+def test_pickle_and_deepcopy_make_the_same_env(module, args, kwargs):
+    env = module.parallel_env(*args, **kwargs)
+    for twin in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env)):
+        assert (twin.title, twin.n_actions) == (env.title, env.n_actions)
+        moves = [dict.fromkeys(env.possible_agents, 0)] * 3
+        for one, other in zip(whole(twin, moves), whole(env, moves), strict=True):
+            assert data_equivalence(one, other)
+
+
+def whole(env, moves):
+    """What an env says of these moves, till its end."""
+    said = [env.reset(seed=5)]
+    for actions in moves:
+        if env.agents:
+            said.append(env.step({a: actions[a] for a in env.agents}))
+    return said
+
+
+@played
+def test_what_an_env_hands_out_is_its_own_no_longer(module, args, kwargs):
+    env = module.parallel_env(*args, **kwargs)
+    before = copy.deepcopy(env.reset(seed=1)), env.state()
+    observations, infos = env.reset(seed=1)
+    for agent in observations:
+        observations[agent][:] = 7
+        infos[agent]["action_mask"][:] = 0
+    env.state()[:] = 7
+    assert data_equivalence(before[1], env.state())
+    assert data_equivalence(before, (env.reset(seed=1), env.state()))
+
+
+@played
+def test_everything_is_in_its_space_and_ends_are_told_apart(module, args, kwargs):
+    env, rng = module.parallel_env(*args, **kwargs), np.random.default_rng(0)
+    for seed in range(6):
+        observations, infos = env.reset(seed=seed)
+        left = set(env.possible_agents)
+        while env.agents:
+            assert set(env.agents) == left
+            actions = {a: int(rng.choice(np.flatnonzero(infos[a]["action_mask"]))) for a in left}
+            observations, rewards, terminations, truncations, infos = env.step(actions)
+            for told in (observations, rewards, terminations, truncations, infos):
+                assert set(told) == left
+            assert env.state_space.contains(env.state())
+            for agent in left:
+                assert env.observation_space(agent).contains(observations[agent])
+                assert infos[agent]["action_mask"].dtype == np.int8
+                assert infos[agent]["action_mask"].any()
+                assert type(rewards[agent]) is float
+                assert type(terminations[agent]) is type(truncations[agent]) is bool
+                assert not (terminations[agent] and truncations[agent])
+            left = {a for a in left if not (terminations[a] or truncations[a])}
 
 
 @every_game

@@ -45,10 +45,12 @@ print(envs.two_step_v0.parallel_env())
 def test_the_environments_alone_need_neither_torch_nor_matplotlib():
     code = """
 import sys
-from envs import hidden_payoff_v0, matrix_game_v0, two_step_v0  # the folder, without vdtoolkit
-env = matrix_game_v0.parallel_env(render_mode="ansi")
-env.reset()
-env.render()
+import envs  # the folder, without vdtoolkit
+for name in envs.ENVIRONMENTS:
+    env = getattr(envs, name).parallel_env(render_mode="ansi")
+    env.reset()
+    env.step(dict.fromkeys(env.agents, 0))
+    env.render()
 print([m for m in ("vdtoolkit", "torch", "matplotlib", "supersuit") if m in sys.modules])
 """
     assert fresh(code) == "[]"
