@@ -203,5 +203,5 @@ class JointQAgents(ValueAgents):
         """The sum of utilities: what of Q is additive by construction."""
         return {"sum of Q_i": self.agent_qs(utilities, actions, view).sum(-1)}
 
-    def _actor(self, epsilon: Any, rng: np.random.Generator) -> Actor:
-        return JointActor(self, epsilon, rng)
+    def _actor(self, explore: bool, rng: np.random.Generator) -> Actor:
+        return JointActor(self, self.epsilon if explore else float, rng)
