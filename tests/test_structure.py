@@ -42,6 +42,7 @@ FLOORS = {
     "vdtoolkit.agents": 3,
     "vdtoolkit.training": 4,
     "vdtoolkit.igm": 4,
+    "vdtoolkit.certify": 4,
     "vdtoolkit.checkpoint": 4,
     "vdtoolkit.runs": 4,
     "vdtoolkit.plots": 5,

@@ -61,6 +61,8 @@ class Agents:
     q_tot_label: ClassVar[str] = "Q_tot"
     reads_state: bool = True  # q_tot reads view.state
     reads_obs: bool = False  # q_tot reads view.obs
+    symmetric: bool = False  # agents that change places leave q_tot as it is
+    own_loss: ClassVar[bool] = False  # not the loss of the class it derives from (for certify)
     notes: ClassVar[bool] = False  # `note` is stored beside each move
     counters: ClassVar[tuple[str, ...]] = ("moves", "episodes", "updates")  # as saved
     # names in `evidence`, where it is not Q_tot that is bootstrapped, or errors are weighted

@@ -24,6 +24,7 @@ class IQLAgents(ValueAgents):
     claim = "none"
     function_class = "independent"
     reads_state = False
+    symmetric = True
     q_tot_label = "sum of Q_i (implicit)"
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:

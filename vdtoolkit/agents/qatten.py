@@ -147,6 +147,11 @@ class QattenAgents(ValueAgents):
         """Whether keys are made of observations."""
         return self.config.unit_features == "obs"
 
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        """Whether all that is an agent's own moves with it; a slice of the state does not."""
+        return self.config.unit_features == "obs"
+
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The attention mixer, its keys as wide as one agent's unit features."""
         c = self.config

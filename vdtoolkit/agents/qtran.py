@@ -173,6 +173,7 @@ class QTRANBaseAgents(ValueAgents):
     claim = "trained"
     function_class = "unrestricted"
     q_tot_label = "Q_jt"
+    symmetric = True
 
     @property
     def reads_state(self) -> bool:  # type: ignore[override]
@@ -258,6 +259,7 @@ class QTRANAltAgents(QTRANBaseAgents):
 
     name = "qtran_alt"
     label = "QTRAN-alt"
+    symmetric = False  # its net is told whose Q_jt it is
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """Every agent's counterfactual Q_jt, and V_jt."""

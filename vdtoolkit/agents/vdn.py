@@ -26,6 +26,7 @@ class VDNAgents(ValueAgents):
     label = "VDN"
     function_class = "additive"
     reads_state = False
+    symmetric = True
 
     def build_mixer(self, spec: TeamSpec) -> nn.Module:
         """The sum."""

@@ -1,0 +1,652 @@
+"""Deliberately broken copies of methods, each with the checks that must catch it.
+
+The faults are those of published code, as far as they can be made here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vdtoolkit.agents import (
+    COMAAgents,
+    CWQMIXAgents,
+    HystereticIQLAgents,
+    IQLAgents,
+    JointQAgents,
+    LenientIQLAgents,
+    OWQMIXAgents,
+    QattenAgents,
+    QMIXAgents,
+    QPLEXAgents,
+    QTRANAltAgents,
+    QTRANBaseAgents,
+    VDNAgents,
+)
+from vdtoolkit.agents.coma import CounterfactualCritic, advantages, floored_policy
+from vdtoolkit.agents.qatten import QattenMixer
+from vdtoolkit.agents.qmix import MonotonicMixer
+from vdtoolkit.agents.qplex import QPLEXMixer
+from vdtoolkit.agents.qtran import CounterfactualNet
+from vdtoolkit.agents.value import after, before
+from vdtoolkit.batch import chosen, greedy, masked_mean
+from vdtoolkit.networks import Utilities
+from vdtoolkit.returns import td_lambda_targets
+
+BROKEN: dict[str, tuple[type, tuple[str, ...]]] = {}  # by what is broken
+
+
+def broken(what, *checks):
+    """Register a class as caught by these checks (others may catch it too)."""
+
+    def register(cls):
+        assert what not in BROKEN
+        BROKEN[what] = cls, checks
+        return cls
+
+    return register
+
+
+# -- mixers ---------------------------------------------------------------------------------
+
+
+@broken("QMIX: abs removed", "igm", "monotone", "class")
+class NoAbs(QMIXAgents):
+    def build_mixer(self, spec):
+        class Mixer(MonotonicMixer):
+            def forward(self, agent_qs, state):
+                w1 = self.w1(state).unflatten(-1, (self.n_agents, self.embed_dim))
+                hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
+                return (hidden * self.w2(state)).sum(-1) + self.v(state).squeeze(-1)
+
+        return Mixer(spec.n_agents, spec.state_dim, 8, 8)
+
+
+@broken("QMIX: abs of the second layer removed", "igm", "monotone")
+class HalfAbs(QMIXAgents):
+    def build_mixer(self, spec):
+        class Mixer(MonotonicMixer):
+            def forward(self, agent_qs, state):
+                w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
+                hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
+                return (hidden * self.w2(state)).sum(-1) + self.v(state).squeeze(-1)
+
+        return Mixer(spec.n_agents, spec.state_dim, 8, 8)
+
+
+@broken("QMIX: tanh in ELU's place, which is not its class", "class")
+class Tanh(QMIXAgents):
+    def build_mixer(self, spec):
+        class Mixer(MonotonicMixer):
+            def forward(self, agent_qs, state):
+                w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
+                hidden = torch.tanh((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
+                return (hidden * self.w2(state).abs()).sum(-1) + self.v(state).squeeze(-1)
+
+        return Mixer(spec.n_agents, spec.state_dim, 8, 8)
+
+
+@broken("VDN: one agent is subtracted", "igm", "monotone", "symmetric", "least-squares")
+class Minus(VDNAgents):
+    def q_tot(self, nets, utilities, actions, view):
+        qs = self.agent_qs(utilities, actions, view)
+        return qs[..., :-1].sum(-1) - qs[..., -1]
+
+
+@broken("VDN: the utilities of the dead mix in", "dead-unseen", "dead")
+class DeadMix(VDNAgents):
+    def q_tot(self, nets, utilities, actions, view):
+        return chosen(utilities.qs, actions).sum(-1)
+
+
+@broken("Qatten: attention in a plain dict", "registered")
+class PlainDict(QattenAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        loose = {"query": mixer.query, "key": mixer.key}
+        del mixer.query, mixer.key
+        for name, layer in loose.items():
+            for p in layer.parameters():
+                p.requires_grad_(False)
+            object.__setattr__(mixer, name, layer.double())
+        return mixer
+
+
+@broken("Qatten: head weights without abs", "igm", "monotone", "qatten-attention")
+class SignedHeads(QattenAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QattenMixer,), {"weights": signed_weights})
+        return mixer
+
+
+def signed_weights(self, state):
+    return self.head_weights(state)
+
+
+@broken("Qatten: no softmax", "igm", "monotone", "qatten-attention")
+class NoSoftmax(QattenAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QattenMixer,), {"attention": raw_attention})
+        return mixer
+
+
+def raw_attention(self, agent_qs, state, units, alive):
+    logits = self.logits(state, units).movedim(0, -1)
+    return logits * alive.unsqueeze(-2), logits
+
+
+@broken("Qatten: Q_i in the key while IGM is claimed", "igm", "monotone", "class")
+class SilentNonlinear(QattenAgents):
+    def build_mixer(self, spec):
+        c = self.config
+        object.__setattr__(c, "nonlinear", True)
+        mixer = super().build_mixer(spec)
+        self.claim, self.function_class = "exact", "additive"
+        return mixer
+
+
+@broken("Qatten: who is dead is told by action 0", "igm")
+class DeadByAction(QattenAgents):
+    def q_tot(self, nets, utilities, actions, view):
+        qs = self.agent_qs(utilities, actions, view)
+        return nets.mixer(qs, view.state, self.units(view), actions != 0)
+
+
+@broken("Qatten: the regulariser counts padding", "padding", "loss")
+class RegPadding(QattenAgents):
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        view = self.see(self.online, batch.view[:, :-1])
+        qs = self.agent_qs(before(self.unroll(batch)), batch.actions, view)
+        _, logits = self.online.mixer.attention(
+            qs, view.state, self.units(view), self.mixing_alive(view)
+        )
+        return loss + self.config.attention_reg * logits.square().mean(), metrics
+
+
+@broken("QPLEX: V detached from w, the advantage is not 0 at greedy", "igm", "qplex-dueling")
+class LooseV(QPLEXAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QPLEXMixer,), {"forward": loose_forward})
+        return mixer
+
+
+def loose_forward(self, agent_qs, best_qs, taken, state):
+    w = self.weights(state)
+    advantages = (w * agent_qs - best_qs).detach()
+    mixed = w * agent_qs + self.b(state) + (self.lambdas(taken, state) - 1.0) * advantages
+    return mixed.sum(-1)
+
+
+@broken("QPLEX: V_i over unavailable actions too", "masks", "loss")
+class UnmaskedV(QPLEXAgents):
+    def _parts(self, utilities, actions, view):
+        own, _best, taken = super()._parts(utilities, actions, view)
+        return own, torch.where(self.mixing_alive(view), utilities.qs.detach().amax(-1), 0), taken
+
+
+@broken("QPLEX: the advantage teaches utilities", "qplex-gradient")
+class TaughtAdvantage(QPLEXAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QPLEXMixer,), {"forward": attached_forward})
+        return mixer
+
+
+def attached_forward(self, agent_qs, best_qs, taken, state):
+    w = self.weights(state)
+    mixed = w * agent_qs + self.b(state)
+    return (mixed + (self.lambdas(taken, state) - 1.0) * w * (agent_qs - best_qs)).sum(-1)
+
+
+@broken("QPLEX: best utilities by the network that learns, chosen by the target", "loss")
+class MixedNets(QPLEXAgents):
+    def bootstrap(self, batch, online, value, like):
+        with torch.no_grad():
+            target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+            then = batch.view[:, 1:]
+            actions = greedy(after(online).qs, then.available)
+            own, _, taken = self._parts(target, actions, then)
+            _, best, _ = self._parts(after(online), actions, then)
+            return self.target.mixer(own, best, taken, then.state)
+
+
+# -- who is who -----------------------------------------------------------------------------
+
+
+def scrambled(hidden):
+    """[B, T, N, H] read as [B, N, T, H]."""
+    B, T, N, H = hidden.shape
+    return hidden.reshape(B, N, T, H).transpose(1, 2)
+
+
+@broken("QTRAN-base: hidden states scrambled over agents and moments", "loss")
+class ScrambledLoss(QTRANBaseAgents):
+    def unroll(self, batch):
+        said = super().unroll(batch)
+        return Utilities(said.qs, scrambled(said.hidden))
+
+
+@broken("QTRAN-alt: hidden states scrambled everywhere", "own-history")
+class ScrambledAlways(QTRANAltAgents):
+    def utilities_of(self, nets, obs, actions):
+        said = nets.agent.unroll(obs, actions)
+        return Utilities(said.qs, scrambled(said.hidden))
+
+
+@broken("VDN: utilities of the moment after", "own-history", "acting-is-learning")
+class Foresight(VDNAgents):
+    def utilities_of(self, nets, obs, actions):
+        said = nets.agent.unroll(obs, actions)
+        return Utilities(said.qs.roll(-1, 1), said.hidden)
+
+
+@broken("IQL: agents hear each other", "own-history", "acting-is-learning")
+class Gossip(IQLAgents):
+    def utilities_of(self, nets, obs, actions):
+        return nets.agent.unroll(obs + 0.5 * obs.mean(2, keepdim=True), actions)
+
+
+@broken("VDN: the target's memory starts at the second moment", "loss", "td-lambda")
+class ColdTarget(VDNAgents):
+    def utilities_of(self, nets, obs, actions):
+        said = nets.agent.unroll(obs, actions)
+        if nets is not self.target:
+            return said
+        late = nets.agent.unroll(obs[:, 1:], actions[:, 1:])
+        return Utilities(torch.cat([said.qs[:, :1], late.qs], 1), said.hidden)
+
+
+@broken("QTRAN-alt: the others are the agent itself", "loss", "td-lambda")
+class OwnForOthers(QTRANAltAgents):
+    def loss(self, batch):
+        kept = CounterfactualNet.forward
+        self.online.mixer.forward = own_for_others.__get__(self.online.mixer)
+        self.target.mixer.forward = own_for_others.__get__(self.target.mixer)
+        try:
+            return super().loss(batch)
+        finally:
+            for nets in (self.online, self.target):
+                nets.mixer.forward = kept.__get__(nets.mixer)
+
+
+def own_for_others(self, hidden, actions, state, alive):
+    onehot = F.one_hot(actions, self.n_actions).to(hidden.dtype)
+    each = self.other(torch.cat([hidden, onehot], -1)) * alive.unsqueeze(-1)
+    ids = torch.eye(self.n_agents, dtype=hidden.dtype).expand(*hidden.shape[:-1], self.n_agents)
+    return self.out(torch.cat([self.own(hidden) + (self.n_agents - 1) * each, ids], -1))
+
+
+# -- targets --------------------------------------------------------------------------------
+
+
+class OwnTargets:
+    """A bootstrap with one thing changed."""
+
+    picks_online = True
+    values_online = False
+    masked = True
+
+    def bootstrap(self, batch, online, value, like):
+        then = batch.view[:, 1:]
+        target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+        picker = after(online) if self.picks_online else target
+        nets = self.online if self.picks_online else self.target
+        available = then.available if self.masked else torch.ones_like(then.available)
+        actions = greedy(self.preferences(nets, picker, then), available)
+        if self.values_online:
+            return value(self.online, after(online), actions, self.see(self.online, then))
+        return value(self.target, target, actions, self.see(self.target, then)).detach()
+
+
+@broken("VDN: masks ignored in the bootstrap's argmax", "masks", "loss")
+class NoMask(OwnTargets, VDNAgents):
+    masked = False
+
+
+@broken("QMIX: double Q's greedy actions from the target", "double-q", "loss")
+class WrongPicker(OwnTargets, QMIXAgents):
+    picks_online = False
+
+
+@broken("IQL: valued by the network that learns", "double-q", "loss")
+class OnlineValue(OwnTargets, IQLAgents):
+    values_online = True
+
+    def bootstrap(self, *args):
+        return super().bootstrap(*args).detach()
+
+
+class Attached:
+    """Targets that keep their gradient."""
+
+    def targets(self, batch, bootstrap, **which):
+        masks = {"terminated": batch.terminated, "valid": batch.valid, **which}
+        c = self.config
+        return td_lambda_targets(
+            batch.reward, masks["terminated"], masks["valid"], bootstrap, c.gamma, c.td_lambda
+        )
+
+
+@broken("VDN: gradient through what is bootstrapped", "target-detached", "loss")
+class NotDetached(Attached, OwnTargets, VDNAgents):
+    values_online = True
+
+
+@broken("QMIX: gradient through the target network", "target-detached")
+class TargetLearns(Attached, QMIXAgents):
+    def bootstrap(self, batch, online, value, like):
+        then = batch.view[:, 1:]
+        target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+        actions = greedy(after(online).qs, then.available)
+        return value(self.target, target, actions, self.see(self.target, then))
+
+
+@broken("VDN: a time limit counts as the end", "ends", "loss")
+class LimitIsEnd(VDNAgents):
+    def targets(self, batch, bootstrap, **which):
+        return super().targets(batch, bootstrap, terminated=last_moves(batch.valid))
+
+
+@broken("QMIX: the end counts as a time limit", "ends", "loss")
+class EndIsLimit(QMIXAgents):
+    def targets(self, batch, bootstrap, **which):
+        none = torch.zeros_like(batch.terminated)
+        return super().targets(batch, bootstrap, terminated=none)
+
+
+def last_moves(valid):
+    """Each episode's last move, [B, T]."""
+    return valid & ~torch.cat([valid[:, 1:], torch.zeros_like(valid[:, :1])], 1)
+
+
+@broken("VDN: TD(lambda) as if every episode were as long as the longest", "td-lambda")
+class PyMARLLambda(VDNAgents):
+    def targets(self, batch, bootstrap, **which):
+        c, valid = self.config, batch.valid.to(bootstrap.dtype)
+        ended = batch.terminated.to(bootstrap.dtype)
+        g = bootstrap[:, -1] * (1 - ended.sum(1))
+        out = []
+        for t in reversed(range(bootstrap.shape[1])):
+            one = batch.reward[:, t] + (1 - c.td_lambda) * c.gamma * bootstrap[:, t] * (
+                1 - ended[:, t]
+            )
+            g = c.td_lambda * c.gamma * g + valid[:, t] * one
+            out.append(g)
+        return torch.stack(out[::-1], 1).detach()
+
+
+@broken("QMIX: lambda squared", "td-lambda")
+class WrongLambda(QMIXAgents):
+    def targets(self, batch, bootstrap, **which):
+        c = self.config
+        return td_lambda_targets(
+            batch.reward, batch.terminated, batch.valid, bootstrap, c.gamma, c.td_lambda**2
+        ).detach()
+
+
+@broken("QTRAN-base: bootstraps from the sum of utilities", "loss", "double-q")
+class SumTarget(QTRANBaseAgents):
+    def bootstrap(self, batch, online, value, like):
+        with torch.no_grad():
+            target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+            then = batch.view[:, 1:]
+            best = greedy(target.qs, then.available)
+            return self.transformed(target, best, then)
+
+
+# -- losses ---------------------------------------------------------------------------------
+
+
+@broken("VDN: padding counted in the loss", "padding", "loss")
+class CountsPadding(VDNAgents):
+    def td_loss(self, batch, online, q_tot):
+        targets = self.targets(batch, self.bootstrap(batch, online, self.q_tot, q_tot))
+        return (q_tot - targets).square().mean(), {"q_tot": q_tot.mean()}
+
+
+@broken("VDN: a phantom move after each time limit", "padding", "loss")
+class Phantom(VDNAgents):
+    def loss(self, batch):
+        ended = batch.terminated.any(1, keepdim=True)
+        longer = batch.valid | (~ended & batch.valid.roll(1, 1))
+        object.__setattr__(batch, "valid", longer)
+        return super().loss(batch)
+
+
+@broken("IQL: the sum over agents, divided by moves alone", "loss")
+class TimesN(IQLAgents):
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return loss * self.team.spec.n_agents, metrics
+
+
+@broken("IQL: the dead learn", "dead", "loss")
+class DeadLearn(IQLAgents):
+    def mixing_alive(self, view):
+        return torch.ones_like(view.alive)
+
+
+@broken("Hysteretic IQL: forgives the wrong errors", "loss", "fixed-point")
+class WrongSign(HystereticIQLAgents):
+    def weights(self, batch, error):
+        return torch.where(error < 0, self.config.beta, 1.0)
+
+
+@broken("Lenient IQL: never lenient", "loss", "fixed-point")
+class NeverLenient(LenientIQLAgents):
+    def weights(self, batch, error):
+        return torch.ones_like(error)
+
+
+class OwnWeighted(OWQMIXAgents):
+    """The loss of OW-QMIX with one thing changed."""
+
+    central_at_greedy = False
+    central_counts = 1.0
+    smooth = False
+
+    def loss(self, batch):
+        online, now = self.unroll(batch), self.see(self.online, batch.view[:, :-1])
+        here = before(online)
+        q_tot = self.q_tot(self.online, here, batch.actions, now)
+        best = greedy(here.qs, now.available)
+        u = best if self.central_at_greedy else batch.actions
+        q_star = self.q_star(self.online, here, u, now)
+        y = self.targets(batch, self.bootstrap(batch, online, self.q_star, q_star))
+        w = torch.where(q_tot < y, 1.0, self.config.alpha)
+        if self.smooth:
+            w = 1.0 + (self.config.alpha - 1) * torch.sigmoid(50 * (q_tot - y))
+        l_central = masked_mean((q_star - y).square(), batch.valid)
+        l_mono = masked_mean(w * (q_tot - y).square(), batch.valid)
+        return self.central_counts * l_central + l_mono, {"q_star": q_star.mean()}
+
+
+@broken("OW-QMIX: central Q at the greedy action", "loss", "central")
+class CentralAtGreedy(OwnWeighted):
+    central_at_greedy = True
+
+
+@broken("OW-QMIX: the central loss counts half", "loss")
+class HalfCentral(OwnWeighted):
+    central_counts = 0.5
+
+
+@broken("OW-QMIX: w not detached", "loss")
+class SmoothWeights(OwnWeighted):
+    smooth = True
+
+
+@broken("CW-QMIX: full weight by the target alone, greedy or not", "loss")
+class NeverGreedy(CWQMIXAgents):
+    def weights(self, q_tot, y, is_greedy, at_greedy):
+        return torch.where(y > at_greedy(), 1.0, self.config.alpha)
+
+
+@broken("QTRAN-base: the conditions teach Q_jt", "qtran-routing", "loss")
+class TeachesJoint(QTRANBaseAgents):
+    def condition_losses(self, here, actions, now, q_jt, valid):
+        live = self.q_tot(self.online, here, actions, now)
+        return super().condition_losses(here, actions, now, live, valid)
+
+
+@broken("QTRAN-base: the loss is overwritten by the plain one", "loss", "gradient-flow")
+class PlainLoss(QTRANBaseAgents):
+    def condition_losses(self, here, actions, now, q_jt, valid):
+        zero = q_jt.new_zeros(())
+        return zero, zero
+
+
+@broken("QTRAN-base: (4b) penalised on both sides", "qtran-conditions", "loss")
+class BothSides(QTRANBaseAgents):
+    def condition_losses(self, here, actions, now, q_jt, valid):
+        opt, _ = super().condition_losses(here, actions, now, q_jt, valid)
+        v = self.v_jt(self.online, here, now)
+        d = self.transformed(here, actions, now) - q_jt + v
+        return opt, masked_mean(d.square(), valid)
+
+
+@broken("QTRAN-alt: no masks in the minimum", "masks", "loss")
+class UnmaskedMinimum(QTRANAltAgents):
+    def differences(self, here, actions, now, table):
+        free = type(now)(now.obs, now.state, torch.ones_like(now.available), now.alive)
+        return super().differences(here, actions, free, table)
+
+
+@broken("JointQ: greedy actions without masks", "igm")
+class JointNoMask(JointQAgents):
+    def preferences(self, nets, utilities, view):
+        free = type(view)(view.obs, view.state, torch.ones_like(view.available), view.alive)
+        return super().preferences(nets, utilities, free)
+
+
+# -- COMA -----------------------------------------------------------------------------------
+
+
+@broken("COMA: the critic sees the agent's own action", "coma-critic", "loss")
+class SeesOwn(COMAAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        assert isinstance(mixer, CounterfactualCritic)
+        mixer.others.fill_(1.0)
+        return mixer
+
+
+@broken("COMA: the floor is over all actions", "coma-policy", "loss")
+class FloorOfAll(COMAAgents):
+    def evidence(self, nets, utilities, actions, view):
+        told = super().evidence(nets, utilities, actions, view)
+        pi = floor_of_all(utilities.qs, view.available, self.epsilon())
+        return {
+            **told,
+            "policy": pi,
+            "advantage": advantages(pi, self.counterfactual(nets, actions, view), actions),
+        }
+
+    def loss(self, batch):
+        from vdtoolkit.agents import coma
+
+        kept, coma.floored_policy = coma.floored_policy, floor_of_all
+        try:
+            return super().loss(batch)
+        finally:
+            coma.floored_policy = kept
+
+
+def floor_of_all(logits, available, epsilon):
+    soft = torch.where(available, logits, -torch.inf).softmax(-1)
+    return ((1 - epsilon) * soft + epsilon / logits.shape[-1]) * available
+
+
+@broken("COMA: softmax over unavailable actions too", "masks", "loss")
+class SoftmaxFirst(COMAAgents):
+    def loss(self, batch):
+        from vdtoolkit.agents import coma
+
+        kept, coma.floored_policy = coma.floored_policy, softmax_first
+        try:
+            return super().loss(batch)
+        finally:
+            coma.floored_policy = kept
+
+
+def softmax_first(logits, available, epsilon):
+    full = torch.ones_like(available)
+    pi = floored_policy(logits, full, epsilon) * available
+    return pi / pi.sum(-1, keepdim=True)
+
+
+@broken("COMA: the advantage teaches the critic", "coma-critic", "loss")
+class LiveAdvantage(COMAAgents):
+    def loss(self, batch):
+        loss, parts = super().loss(batch)
+        now = batch.view[:, :-1]
+        extra = 1e-2 * self.counterfactual(self.online, batch.actions, now).mean()
+        parts["l_actor"] = parts["l_actor"] + extra
+        return loss + extra, parts
+
+
+@broken("COMA: old episodes teach again", "on-policy")
+class OffPolicy(COMAAgents):
+    def draw(self):
+        n = self.config.batch_size
+        if self.replay is None or len(self.replay) < n:
+            return None
+        return self.replay.sample(n, self._sample_rng, self.device)
+
+
+# -- a team as a whole ----------------------------------------------------------------------
+
+
+@broken("VDN: the target is never copied", "target-network")
+class Forever(VDNAgents):
+    def sync_target(self):
+        pass
+
+
+@broken("VDN: unavailable actions are explored", "masks")
+class FreeExploration(VDNAgents):
+    def policy(self, qs, available, epsilon, rng):
+        return super().policy(qs, np.ones_like(available), epsilon, rng)
+
+
+@broken("VDN: noise from the global dice", "repeats")
+class GlobalDice(VDNAgents):
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return loss * (1 + 0.1 * torch.rand(())), metrics
+
+
+@broken("VDN: a batch is masked in place", "batch")
+class InPlace(VDNAgents):
+    def loss(self, batch):
+        batch.reward[~batch.valid] = 0.0
+        batch.reward *= 1.5
+        return super().loss(batch)
+
+
+@broken("QMIX: a parameter that nothing reads", "gradient-flow")
+class Unread(QMIXAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.unread = nn.Parameter(torch.ones(3))
+        return mixer
+
+
+@broken("QMIX: a temperature outside of what is saved", "saves")
+class Unsaved(QMIXAgents):
+    factor = 1.0
+
+    def learn_from(self, batch):
+        told = super().learn_from(batch)
+        self.factor *= 1.1
+        return told
+
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return self.factor * loss, metrics

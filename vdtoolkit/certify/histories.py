@@ -1,0 +1,158 @@
+"""Whose history a utility is of: its own agent's up to now, in learning as in acting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from vdtoolkit.agents import Agents
+from vdtoolkit.certify.check import Facts, NotPromised, check
+from vdtoolkit.certify.learning import float32
+from vdtoolkit.certify.subject import LENGTHS, Subject, copy_of, random_moment
+from vdtoolkit.networks import Utilities
+from vdtoolkit.step import Step
+
+
+def said_of(agents: Agents, batch: Any) -> Utilities:
+    """What the networks say over the batch."""
+    with torch.no_grad():
+        return agents.utilities_of(agents.online, batch.view.obs, batch.actions)
+
+
+@check(
+    "own-history",
+    "what an agent's network says depends on what this agent saw and did until "
+    "now, not on others, other episodes or the future",
+)
+def own_history(subject: Subject) -> Facts:
+    """One observation, one action of one agent at one moment is changed."""
+    agents, batch = subject.pair(), subject.batch(deaths=())
+    clean = said_of(agents, batch)
+    _B, T, _N = batch.actions.shape
+    felt = 0
+    for b, t, i in ((0, 2, 1), (1, 0, 2), (2, 1, 0), (0, T, 2)):
+        for what in ("sees", "does"):
+            other = copy_of(batch)
+            if what == "sees":
+                other.view.obs[b, t, i] += 1.0
+            elif t < T:
+                other.actions[b, t, i] = (other.actions[b, t, i] + 1) % subject.spec.n_actions
+            said = said_of(agents, other)
+            for kind, old, new in zip(("utility", "memory"), clean, said, strict=True):
+                changed = ((old - new).abs() > 1e-9).any(-1)  # [B, T+1, N]
+                own = torch.zeros_like(changed)
+                own[b, t + (what == "does") :, i] = True
+                felt += int((changed & own).sum())
+                if (changed & ~own).any():
+                    where = (changed & ~own).nonzero()[0].tolist()
+                    yield (
+                        f"the {kind} of agent {where[2]} at moment {where[1]} of episode "
+                        f"{where[0]} changes with what agent {i} {what} at moment {t} of "
+                        f"episode {b}"
+                    )
+                    return
+    if not felt:
+        yield "nothing that agents see or do changes what their networks say"
+
+
+@check(
+    "acting-is-learning",
+    "learning sees the very utilities that acting acted on, from the first moment on",
+)
+def acting_is_learning(subject: Subject) -> Facts:
+    """An actor plays through the observations of a batch, moment by moment."""
+    for settings in ({}, {"recurrent": False}, {"share_parameters": False}, {"last_action": False}):
+        agents = subject.agents(**settings)
+        batch = float32(subject.batch(lengths=(4, 4), ended=(False, False)))
+        heard: list[np.ndarray] = []
+
+        listen = listener(heard, batch.actions.numpy())
+        object.__setattr__(agents, "policy", listen)
+        object.__setattr__(agents, "greedy_policy", listen)
+        actor = agents.actor()
+        for t in range(5):
+            actor.act_steps(step_of(batch, t))
+        with torch.no_grad():
+            said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
+            qs = agents.preferences(agents.online, said, batch.view).numpy()
+        far = np.abs(np.stack(heard, 1) - qs)
+        if far.max() > 1e-5:
+            _b, t, i, _ = np.unravel_index(int(far.argmax()), far.shape)
+            yield (
+                f"agent {i} at moment {t}: learning is off by {far.max():.3g} from what acting "
+                f"heard ({settings or 'defaults'})"
+            )
+
+
+def listener(heard: list[np.ndarray], taken: np.ndarray) -> Any:
+    """A policy that notes what it is told and plays what was taken, [B, T, N]."""
+
+    def listen(qs: np.ndarray, available: np.ndarray, epsilon: float, rng: Any) -> np.ndarray:
+        heard.append(qs.copy())
+        return taken[:, min(len(heard), taken.shape[1]) - 1]
+
+    return listen
+
+
+def step_of(batch: Any, t: int) -> Step:
+    """Moment t of all episodes of a batch as acting sees it."""
+    view, B = batch.view, len(batch.actions)
+    no = np.zeros(B, bool)
+    seen = (x[:, t].numpy() for x in (view.obs, view.state, view.available, view.alive))
+    return Step(*seen, np.zeros(B, np.float32), np.full(B, t == 0), no, no, no)
+
+
+@check("decentralised", "an agent's greedy action can be told from its own utilities alone")
+def decentralised(subject: Subject) -> Facts:
+    """What the others say is changed at random moments."""
+    agents = subject.agents()
+    N = subject.spec.n_agents
+    for draw in range(subject.draws // 4):
+        here = random_moment(agents, subject.generator(draw))
+        for i in range(N):
+            others = torch.arange(N) != i
+            qs = torch.where(others.unsqueeze(-1), here.qs.flip(-1), here.qs)
+            first, then = (
+                agents.preferences(
+                    agents.online,
+                    Utilities(x[None].float(), here.hidden[None].float()),
+                    type(here.view)(*(y[None] for y in vars(here.view).values())),
+                )[0, i]
+                .masked_fill(~here.view.available[i], -torch.inf)
+                .argmax()
+                for x in (here.qs, qs)
+            )
+            if first != then:
+                fact = f"agent {i}'s greedy action changes from {first} to {then} with the others'"
+                if centralised(agents):
+                    raise NotPromised(
+                        "it chooses for all agents together (`preferences`); and indeed " + fact
+                    )
+                yield fact
+                return
+
+
+def centralised(agents: Agents) -> bool:
+    """Whether greedy actions are of more than the agents' own utilities, by design."""
+    return type(agents).preferences is not Agents.preferences
+
+
+@check("places", "agents without ids who share a network and change places change what it says")
+def places(subject: Subject) -> Facts:
+    """The same observations in another order."""
+    agents = subject.pair(agent_id=False)
+    batch = subject.batch(deaths=())
+    order = [2, 0, 1]
+    other = copy_of(batch)
+    other.view.obs[:] = batch.view.obs[:, :, order]
+    other.actions[:] = batch.actions[:, :, order]
+    for kind, a, b in zip(
+        ("utility", "memory"), said_of(agents, batch), said_of(agents, other), strict=True
+    ):
+        far = (a[:, :, order] - b).abs()
+        for n, length in enumerate(LENGTHS):
+            if far[n, : length + 1].max() > 1e-9:
+                yield f"the {kind} differs by {float(far.max()):.3g} where agents change places"
+                return

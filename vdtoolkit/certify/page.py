@@ -1,0 +1,122 @@
+"""`docs/certificates.md`: `vdtoolkit certify --page docs/certificates.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vdtoolkit.certify.check import CHECKS
+from vdtoolkit.certify.report import BROKEN, KEPT, LESS, Certificate
+from vdtoolkit.certify.traps import TRAPS
+
+HEAD = """# Certificates
+
+What is proved of each method, as far as looking for counter-examples proves: `vdtoolkit certify
+METHOD`, with a class of your own as `module:Class` or `my_file.py:Class`. A method is held to what
+it promises of itself, no more: `claim` (IGM `exact` at any weights, `trained`, or `none`),
+`function_class`, `symmetric`, its place among the classes whose loss is known (`own_loss = True`
+says that the loss is another). A check of what is not promised says so, and where that can be
+measured how often it fails.
+
+Searches are plain seeded dice: weights of three scales, utilities, masks, deaths; what is found is
+made simple before it is shown. The formulas of `vdtoolkit/certify/formulas.py` are the losses once
+more, move by move in plain loops, in float64, without anything that the methods are made of but
+Q_tot at one joint action; loss and every gradient must agree.
+
+This page was written by
+
+    {command}
+
+in {seconds:.0f} s on one core (vdtoolkit {vdtoolkit}, torch {torch}, numpy {numpy}, Python
+{python}), seed {seed}, {draws} draws a search{learn}.
+
+"""
+
+SIGNS = {KEPT: "kept", BROKEN: "**broken**", LESS: "-"}
+
+
+def page(found: Sequence[Certificate], command: str) -> str:
+    """The whole page."""
+    first = found[0]
+    seeds = f", {first.learn} seeds a learning gate" if first.learn else ", learning gates not run"
+    head = HEAD.format(
+        command=command,
+        seconds=sum(one.seconds for one in found),
+        seed=first.seed,
+        draws=first.draws,
+        learn=seeds,
+        **first.versions,
+    )
+    return (
+        "\n".join(
+            [
+                head + "## At a glance",
+                "",
+                *glance(found),
+                "",
+                "## Checks",
+                "",
+                *promises(),
+                "",
+                *details(found),
+                *traps(),
+            ]
+        )
+        + "\n"
+    )
+
+
+def glance(found: Sequence[Certificate]) -> list[str]:
+    """Methods by what they claim, and the number of promises kept."""
+    rows = [
+        "| method | IGM | class of Q_tot | kept | broken | not promised | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        n = {s: sum(e.status == s for e in one.entries) for s in SIGNS}
+        rows.append(
+            f"| {one.label} (`{one.method}`) | {one.claim} | {one.function_class} | {n[KEPT]} | "
+            f"{n[BROKEN]} | {n[LESS]} | {one.seconds:.1f} |"
+        )
+    return rows
+
+
+def promises() -> list[str]:
+    """Every check."""
+    rows = ["| check | holds where no counter-example is found |", "|---|---|"]
+    return [*rows, *(f"| `{c.name}` | {cell(c.promise)} |" for c in CHECKS.values())]
+
+
+def details(found: Sequence[Certificate]) -> list[str]:
+    """Each method's entries."""
+    lines = []
+    for one in found:
+        told = f" with {one.settings}" if one.settings else ""
+        lines += [f"## {one.label}{told}", "", "| check | promise | how |", "|---|---|---|"]
+        for e in one.entries:
+            said = "; ".join(e.facts) or e.how
+            lines.append(f"| `{e.check}` | {SIGNS[e.status]} | {cell(said)} |")
+        lines.append("")
+    return lines
+
+
+def traps() -> list[str]:
+    """Known faults of published code and what stands against them here."""
+    lines = [
+        "## Faults of published code",
+        "",
+        "Each of these was found in a public implementation. A check that is named here catches "
+        "a copy of our method with the same fault (`tests/certify/broken.py`); where none is "
+        "named, the fault cannot occur in a method, and the last column says why.",
+        "",
+        "| fault | caught by | or why it cannot occur |",
+        "|---|---|---|",
+    ]
+    for fault, caught, why in TRAPS:
+        names = ", ".join(f"`{name}`" for name in caught)
+        lines.append(f"| {cell(fault)} | {names} | {cell(why)} |")
+    return lines
+
+
+def cell(text: str) -> str:
+    """As it may stand in a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
