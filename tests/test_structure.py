@@ -41,6 +41,7 @@ FLOORS = {
     "vdtoolkit.checks": 2,
     "vdtoolkit.agents": 3,
     "vdtoolkit.training": 4,
+    "vdtoolkit.seeds": 4,
     "vdtoolkit.igm": 4,
     "vdtoolkit.certify": 4,
     "vdtoolkit.checkpoint": 4,

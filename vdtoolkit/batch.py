@@ -31,7 +31,7 @@ class EpisodeBatch:
     actions: Tensor  # [B, T, N] int64
     reward: Tensor  # [B, T] float32
     terminated: Tensor  # [B, T] bool: true ends only, a time limit is not one
-    valid: Tensor  # [B, T] bool: the move was made
+    valid: Tensor  # [B, T] bool: the move was made; a float: it counts as so many (see seeds)
     note: Tensor | None = None  # [B, T, N] what the algorithm wrote down of it, see `Agents.note`
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -159,10 +159,17 @@ class FiniteStream:
         kind = np.int64 if math.prod(self._sizes) < 2**63 else object  # Python's ints: no bound
         self._places = np.array(places, kind)
 
-    def reset(self, seed: int = 0) -> Step:
-        """E new episodes."""
-        seeds = np.random.SeedSequence(seed).spawn(self.n_envs)
-        self._rngs = [np.random.default_rng(s) for s in seeds]
+    @property
+    def places(self) -> np.ndarray:
+        """[E] int64: which of the game's states each episode is at; their number once over."""
+        return self._at
+
+    def reset(self, seed: int | Sequence[int] = 0) -> Step:
+        """E new episodes; of K seeds each has E / K of them, as in a stream of its own."""
+        seeds = seed if isinstance(seed, Sequence) else [seed]
+        each = self.n_envs // len(seeds)
+        own = [s for one in seeds for s in np.random.SeedSequence(one).spawn(each)]
+        self._rngs = [np.random.default_rng(s) for s in own]
         self._at = np.zeros(self.n_envs, np.int64)
         self._moves = np.zeros(self.n_envs, np.int64)
         self._over = np.ones(self.n_envs, bool)

@@ -50,7 +50,7 @@ class IQLAgents(ValueAgents):
         """
         online = self.unroll(batch)
         alive = self.mixing_alive(batch.view)
-        learns = batch.valid.unsqueeze(-1) & alive[:, :-1]  # [B, T, N]
+        learns = batch.valid.unsqueeze(-1) * alive[:, :-1]  # [B, T, N]
         q = chosen(online.qs[:, :-1], batch.actions)
         targets = self.targets(
             batch,

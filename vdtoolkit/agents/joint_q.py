@@ -105,9 +105,10 @@ class JointActor(Actor):
     Agents explore each for itself, as all teams here do.
     """
 
-    def __init__(self, agents: JointQAgents, epsilon: Any, rng: np.random.Generator) -> None:
-        net, policy = agents._agent_net, agents.policy
-        super().__init__(agents.team, net, policy, epsilon, rng, agents.device)
+    def __init__(self, agents: JointQAgents, explore: bool, rng: np.random.Generator) -> None:
+        policy = agents.policy if explore else agents.greedy_policy
+        epsilon = agents.epsilon if explore else float  # float() is 0.0
+        super().__init__(agents.team, agents._agent_net, policy, epsilon, rng, agents.device)
         self.agents = agents
 
     def act(
@@ -204,4 +205,4 @@ class JointQAgents(ValueAgents):
         return {"sum of Q_i": self.agent_qs(utilities, actions, view).sum(-1)}
 
     def _actor(self, explore: bool, rng: np.random.Generator) -> Actor:
-        return JointActor(self, self.epsilon if explore else float, rng)
+        return JointActor(self, explore, rng)

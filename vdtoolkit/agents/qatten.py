@@ -203,7 +203,7 @@ class QattenAgents(ValueAgents):
         loss, metrics = self.td_loss(batch, online, mixer.mix(attention, qs, view.state))
         if self.config.nonlinear:  # Q_i is in those logits; the regulariser is of the units alone
             _, logits = mixer.attention(torch.zeros_like(qs), view.state, units, alive)
-        counts = (batch.valid.unsqueeze(-1) & alive).unsqueeze(-2).expand_as(logits)
+        counts = (batch.valid.unsqueeze(-1) * alive).unsqueeze(-2).expand_as(logits)
         reg = self.config.n_heads * masked_mean(logits.square(), counts)
         return loss + self.config.attention_reg * reg, {**metrics, "attention_reg": reg}
 

@@ -300,7 +300,7 @@ class QTRANAltAgents(QTRANBaseAgents):
         online = self.unroll(batch)
         here, now = before(online), self.see(self.online, batch.view[:, :-1])
         alive = self.mixing_alive(now)
-        learns = batch.valid.unsqueeze(-1) & alive  # [B, T, N]
+        learns = batch.valid.unsqueeze(-1) * alive  # [B, T, N]
         table = self.counterfactual(self.online, here, batch.actions, now)  # [B, T, N, A]
         q_jt = chosen(table, batch.actions)
         targets = self.targets(batch, self.bootstrap(batch, online, self.own_q_jt, q_jt))

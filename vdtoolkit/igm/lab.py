@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import multiprocessing
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ from vdtoolkit.igm.results import (
     StateAudit,
 )
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED, UNKNOWN, verdict
+from vdtoolkit.seeds import CannotStackError, play_seeds, refuse
 from vdtoolkit.team import Team
 from vdtoolkit.training import play
 
@@ -44,6 +48,8 @@ N_ENVS = 32  # episodes played side by side
 UPDATES_PER_EPISODE = 0.0625
 SNAPSHOTS = 10  # audits on the way
 SHOWN = 4096  # entries of a table that is kept and shown
+BATCH = 50  # seeds trained as one: more bring little, and leave the cache
+MANY = 16  # from so many seeds of a method on
 TICKS = 40  # how often a run tells how far it is and sets its step size
 
 # What the lab trains with where it differs from the defaults: finite games are seen whole, so no
@@ -103,20 +109,22 @@ def run_lab(
     moves: int = 20_000,
     configs: dict[str, Config] | None = None,
     jobs: int = 1,
+    batch: int = BATCH,
     command: str = "",
     progress: Progress = lambda moves: None,
 ) -> LabResult:
     """Train every algorithm with every seed on the game and audit it.
 
-    moves: by each team.  jobs: processes side by side; results do not depend on it.  progress
-    is told of moves as they are done.
+    moves: by each team.  jobs: processes side by side; results do not depend on it.  batch: seeds
+    of a method trained as one, where there are 16 or more and the method allows it; 1: none.
+    progress is told of moves as they are done.
     """
     began = time.perf_counter()
     configs = {name: (configs or {}).get(name, lab_config(name)) for name in algorithms}
     todo = [
         Job(game, name, configs[name], seed, moves) for name in algorithms for seed in range(seeds)
     ]
-    results = _run_all(todo, jobs, progress)
+    results = _run_all(in_batches(todo, batch), jobs, progress)
     return summarise(game, todo, results, command, time.perf_counter() - began)
 
 
@@ -160,48 +168,89 @@ def summarise(
 
 def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
     """Train one team and audit it on the way and at the end."""
-    began = time.perf_counter()
-    env = job.game()
-    agents = ALGORITHMS[job.algorithm](env, job.config, seed=job.seed)
-    envs = FiniteStream(env, N_ENVS, agents.team)
-    history: list[Snapshot] = []
-    done = 0
-
-    def tick(agents: Agents) -> None:
-        nonlocal done
-        progress(agents.moves - done)
-        done = agents.moves
-        settle(agents, agents.moves / job.moves)
-        due = len(history) * job.moves / SNAPSHOTS
-        if agents.moves >= due and not (history and history[-1].moves == agents.moves):
-            history.append(Snapshot(agents.moves, slim(audit(agents, env, limit=job.limit), True)))
-
+    run = _Run(job, progress)
     play(
-        agents,
-        envs,
+        run.agents,
+        run.envs,
         job.moves,
         updates_per_episode=UPDATES_PER_EPISODE,
         seed=job.seed,
-        callback=tick,
-        every=max(job.moves // TICKS, 1),
+        callback=run.tick,
+        every=run.every,
     )
-    progress(job.moves - done)
-    final = audit(agents, env, limit=job.limit)
-    verdicts = state_verdicts(agents, env.unwrapped, final, envs)
-    return SeedResult(
-        seed=job.seed,
-        audit=slim(final),
-        history=[
-            *(h for h in history if h.moves < agents.moves),
-            Snapshot(agents.moves, slim(final, True)),
-        ],
-        verdicts=verdicts,
-        verdict=max(verdicts, key=_ORDER.index),
-        team_return=team_return(agents, env, final),
-        seconds=time.perf_counter() - began,
-        own_ordering=own_limit(agents, envs, final.states[0]),
-        class_limit=weighted_limit(agents, envs, final.states[0]),
-    )
+    return run.result(1)
+
+
+def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[SeedResult]:
+    """`run_one` for several seeds of one method as one batch, or one after another with a warning.
+
+    Results are those of `run_one` up to rounding, see `vdtoolkit.seeds`.
+    """
+    if len(jobs) == 1:
+        return [run_one(jobs[0], progress)]
+    runs = {id(run.agents): run for run in (_Run(job, progress) for job in jobs)}
+    first = jobs[0]
+    try:
+        play_seeds(
+            [run.agents for run in runs.values()],
+            first.game(),
+            first.moves,
+            n_envs=N_ENVS,
+            seeds=[job.seed for job in jobs],
+            updates_per_episode=UPDATES_PER_EPISODE,
+            callback=lambda agents: runs[id(agents)].tick(agents),
+            every=next(iter(runs.values())).every,
+        )
+    except CannotStackError as error:
+        warnings.warn(f"seeds are trained one after another: {error}", stacklevel=2)
+        progress(-sum(run.done for run in runs.values()))
+        return [run_one(job, progress) for job in jobs]
+    return [run.result(len(jobs)) for run in runs.values()]
+
+
+class _Run:
+    """A team in training and what is noted of it."""
+
+    def __init__(self, job: Job, progress: Progress) -> None:
+        self.began = time.perf_counter()
+        self.job, self.progress, self.env = job, progress, job.game()
+        self.agents = ALGORITHMS[job.algorithm](self.env, job.config, seed=job.seed)
+        self.envs = FiniteStream(self.env, N_ENVS, self.agents.team)
+        self.every = max(job.moves // TICKS, 1)
+        self.history: list[Snapshot] = []
+        self.done = 0
+
+    def tick(self, agents: Agents) -> None:
+        """Tell how far it is, set the step size and audit where one is due."""
+        job, history = self.job, self.history
+        self.progress(agents.moves - self.done)
+        self.done = agents.moves
+        settle(agents, agents.moves / job.moves)
+        due = len(history) * job.moves / SNAPSHOTS
+        if agents.moves >= due and not (history and history[-1].moves == agents.moves):
+            found = audit(agents, self.env, limit=job.limit)
+            history.append(Snapshot(agents.moves, slim(found, True)))
+
+    def result(self, together: int) -> SeedResult:
+        """The trained team's audit and what is to be said of it; so many shared the time."""
+        agents, env, envs, job = self.agents, self.env, self.envs, self.job
+        self.progress(job.moves - self.done)
+        final = audit(agents, env, limit=job.limit)
+        verdicts = state_verdicts(agents, env.unwrapped, final, envs)
+        return SeedResult(
+            seed=job.seed,
+            audit=slim(final),
+            history=[
+                *(h for h in self.history if h.moves < agents.moves),
+                Snapshot(agents.moves, slim(final, True)),
+            ],
+            verdicts=verdicts,
+            verdict=max(verdicts, key=_ORDER.index),
+            team_return=team_return(agents, env, final),
+            seconds=(time.perf_counter() - self.began) / together,
+            own_ordering=own_limit(agents, envs, final.states[0]),
+            class_limit=weighted_limit(agents, envs, final.states[0]),
+        )
 
 
 TOO_LARGE = "too large to judge"
@@ -396,17 +445,38 @@ def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarra
 # -- processes ----------------------------------------------------------------------------------
 
 
-def _run_all(todo: list[Job], jobs: int, progress: Progress) -> list[SeedResult]:
+def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
+    """What is trained together: many seeds of a method in at least two parts, else each alone.
+
+    It does not depend on the number of processes, and so neither does how results are rounded.
+    """
+    found: list[list[Job]] = []
+    for _, same in itertools.groupby(todo, key=lambda job: job.algorithm):
+        own = list(same)
+        alone = batch <= 1 or len(own) < MANY
+        if not alone:
+            try:
+                refuse([ALGORITHMS[own[0].algorithm](own[0].game(), own[0].config)])
+            except CannotStackError as error:
+                warnings.warn(f"seeds are trained one after another: {error}", stacklevel=3)
+                alone = True
+        parts = len(own) if alone else max(2, math.ceil(len(own) / batch))
+        ends = [len(own) * k // parts for k in range(parts + 1)]
+        found += [own[i:j] for i, j in itertools.pairwise(ends)]
+    return found
+
+
+def _run_all(todo: list[list[Job]], jobs: int, progress: Progress) -> list[SeedResult]:
     if jobs <= 1 or len(todo) == 1:
-        return [run_one(job, progress) for job in todo]
+        return [result for each in todo for result in run_seeds(each, progress)]
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (queue,))
-    futures = [pool.submit(_work, job) for job in todo]
+    futures = [pool.submit(_work, each) for each in todo]
     try:
         for moves in _told(queue, futures):
             progress(moves)
-        return [future.result() for future in futures]
+        return [result for future in futures for result in future.result()]
     finally:
         for future in futures:
             future.cancel()
@@ -416,7 +486,7 @@ def _run_all(todo: list[Job], jobs: int, progress: Progress) -> list[SeedResult]
         pool.shutdown()
 
 
-def _told(queue: Any, futures: list[Future[SeedResult]]) -> Iterator[int]:
+def _told(queue: Any, futures: list[Future[list[SeedResult]]]) -> Iterator[int]:
     """What workers put on the queue, until all are done or one has failed."""
     while not all(f.done() for f in futures) and not any(
         f.done() and f.exception() for f in futures
@@ -438,5 +508,5 @@ def _start_worker(queue: Any) -> None:
     torch.set_num_threads(1)
 
 
-def _work(job: Job) -> SeedResult:
-    return run_one(job, _queue.put)
+def _work(each: list[Job]) -> list[SeedResult]:
+    return run_seeds(each, _queue.put)

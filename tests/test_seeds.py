@@ -1,0 +1,314 @@
+"""Seeds as one batch are the seeds one by one: play bit for bit, networks to rounding."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from envs_with_masks import MaskedGame
+from teams import Rooms
+
+from vdtoolkit import ALGORITHMS
+from vdtoolkit.agents.actor import Actor
+from vdtoolkit.agents.qmix import QMIXAgents
+from vdtoolkit.agents.vdn import VDNAgents
+from vdtoolkit.batch import masked_mean
+from vdtoolkit.envs import hidden_payoff_v0, matrix_game_v0, two_step_v0
+from vdtoolkit.finite import FiniteStream
+from vdtoolkit.igm import lab
+from vdtoolkit.igm.game import named_game
+from vdtoolkit.seeds import CannotStackError, play_seeds, refuse
+from vdtoolkit.training import play
+
+SEEDS = (0, 3, 5)
+ALONE = {"coma", "lenient_iql"}  # their own replay, their own notes
+N_ENVS, OFTEN = 6, 0.3
+
+
+def made(kind, env, seed, **overrides):
+    changed = {"hidden_dim": 8, "batch_size": 12, "target_interval": 3, **overrides}
+    if kind.name in lab.OWN_SETTINGS and "n_kernels" in lab.OWN_SETTINGS[kind.name]:
+        changed = {"n_kernels": 3, **changed}
+    settings = {**lab.SETTINGS, "lr": 1e-3, **changed}
+    return kind(env, kind.Config(**settings), seed=seed)
+
+
+def alone(kind, make, moves, callback=None, **overrides):
+    teams = []
+    for seed in SEEDS:
+        env = make()
+        teams.append(made(kind, env, seed, **overrides))
+        stream = FiniteStream(env, N_ENVS, teams[-1].team)
+        told = {"updates_per_episode": OFTEN, "callback": callback, "every": 10}
+        play(teams[-1], stream, moves, seed=seed + 7, **told)
+    return teams
+
+
+def together(kind, make, moves, callback=None, **overrides):
+    env = make()
+    teams = [made(kind, env, seed, **overrides) for seed in SEEDS]
+    play_seeds(
+        teams,
+        env,
+        moves,
+        n_envs=N_ENVS,
+        seeds=[seed + 7 for seed in SEEDS],
+        updates_per_episode=OFTEN,
+        callback=callback,
+        every=10,
+    )
+    return teams
+
+
+def assert_same(ones, manys, atol=2e-5):
+    for one, many in zip(ones, manys, strict=True):
+        assert one.updates > 10
+        for name in (*one.counters, "seed"):
+            assert getattr(one, name) == getattr(many, name)
+        for name in ("_explore_rng", "_sample_rng"):
+            assert getattr(one, name).bit_generator.state == getattr(many, name).bit_generator.state
+        stored, ours = one.replay.stored(), many.replay.stored()
+        assert stored.keys() == ours.keys()
+        for name, column in stored.items():
+            np.testing.assert_array_equal(ours[name], column, err_msg=name)
+        for net, other in ((one.online, many.online), (one.target, many.target)):
+            for (name, p), q in zip(net.named_parameters(), other.parameters(), strict=True):
+                np.testing.assert_allclose(
+                    q.detach().numpy(), p.detach().numpy(), atol=atol, err_msg=name
+                )
+        averages = one.optimizer.state.values(), many.optimizer.state.values()
+        for state, own in zip(*averages, strict=True):
+            for key, x in state.items():
+                torch.testing.assert_close(own[key], x, atol=atol, rtol=1e-3)
+
+
+def qtran_game():
+    return matrix_game_v0.parallel_env("nonmonotonic")
+
+
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in ALONE])
+def test_every_method_that_can_is_the_same_together_as_alone(name):
+    kind = ALGORITHMS[name]
+    assert_same(alone(kind, qtran_game, 72), together(kind, qtran_game, 72))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        two_step_v0.parallel_env,
+        hidden_payoff_v0.parallel_env,
+        MaskedGame,
+        lambda: matrix_game_v0.parallel_env("climbing_stochastic"),
+        lambda: matrix_game_v0.parallel_env("climbing", max_cycles=3, observation="last"),
+    ],
+    ids=["two_step", "hidden_payoff", "masks", "chance", "time_limit"],
+)
+@pytest.mark.parametrize("name", ["iql", "qmix", "joint_q", "ow_qmix"])
+def test_states_masks_chance_and_time_limits(make, name):
+    kind = ALGORITHMS[name]
+    moves = 300
+    assert_same(alone(kind, make, moves), together(kind, make, moves), atol=1e-4)
+
+
+def test_a_small_replay_forgets_the_same_episodes():
+    told = {"buffer_size": 14}
+    ones, manys = (
+        alone(VDNAgents, qtran_game, 72, **told),
+        together(VDNAgents, qtran_game, 72, **told),
+    )
+    assert len(manys[0].replay) == 14
+    assert_same(ones, manys)
+
+
+def test_a_batch_with_fewer_episodes_than_there_are_kinds_is_taken_whole():
+    told = {"batch_size": 5}  # of nine joint actions
+    assert_same(
+        alone(QMIXAgents, qtran_game, 72, **told), together(QMIXAgents, qtran_game, 72, **told)
+    )
+
+
+def test_gradients_are_cut_team_by_team():
+    told = {"grad_clip": 0.5}
+    assert_same(
+        alone(QMIXAgents, qtran_game, 72, **told), together(QMIXAgents, qtran_game, 72, **told)
+    )
+
+
+def test_the_callback_sees_each_team_as_it_is_and_sets_the_step_size():
+    seen = {}
+
+    def callback(agents):
+        lab.settle(agents, agents.moves / 72)
+        head = agents.online.agent.bodies[0].head
+        seen.setdefault(agents.seed, []).append((agents.moves, head.bias.detach().numpy().copy()))
+
+    ones = alone(VDNAgents, qtran_game, 72, callback)
+    expected, seen = seen, {}
+    manys = together(VDNAgents, qtran_game, 72, callback)
+    assert_same(ones, manys)
+    for seed in SEEDS:
+        assert [moves for moves, _ in seen[seed]] == [moves for moves, _ in expected[seed]]
+        for (_, ours), (_, theirs) in zip(seen[seed], expected[seed], strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_teams_are_their_own_again_and_learn_and_load_as_ever(tmp_path):
+    teams = together(ALGORITHMS["qplex"], qtran_game, 72)
+    before = [p.detach().clone() for p in teams[1].online.parameters()]
+    metrics = teams[0].learn()
+    assert np.isfinite(metrics["loss"])
+    assert all(p.is_contiguous() for p in teams[0].online.parameters())
+    for p, q in zip(before, teams[1].online.parameters(), strict=True):
+        assert torch.equal(p, q)
+    teams[1].save(tmp_path / "team.safetensors")
+    fresh = made(ALGORITHMS["qplex"], qtran_game(), 9)
+    fresh.load(tmp_path / "team.safetensors")
+    assert fresh.learn() == teams[1].learn()
+
+
+# -- methods of a user's own ------------------------------------------------------------------
+
+
+class Own(VDNAgents):
+    """A user's: its loss is no mean over moves."""
+
+    name, label = "own", "Own"
+
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return loss + (batch.reward * batch.reward).mean() * loss, metrics
+
+
+def test_a_loss_that_is_no_mean_over_moves_gets_whole_batches():
+    assert_same(alone(Own, qtran_game, 72), together(Own, qtran_game, 72))
+
+
+class Masked(VDNAgents):
+    """A user's: it wants `valid` to be of bools."""
+
+    name, label = "own", "Own"
+
+    def loss(self, batch):
+        online = self.unroll(batch)
+        q = online.qs[:, :-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+        valid = batch.valid.unsqueeze(-1) & batch.view.alive[:, :-1]
+        return masked_mean((q - batch.reward.unsqueeze(-1)).square(), valid), {}
+
+
+def test_a_loss_that_does_not_count_moves_gets_whole_batches():
+    assert_same(alone(Masked, qtran_game, 72), together(Masked, qtran_game, 72))
+
+
+class Biased(VDNAgents):
+    """A user's: teams differ in what no network holds."""
+
+    name, label = "own", "Own"
+
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return loss * (1 + self.seed), metrics
+
+
+class Asking(VDNAgents):
+    """A user's: it looks at numbers to decide."""
+
+    name, label = "own", "Own"
+
+    def loss(self, batch):
+        loss, metrics = super().loss(batch)
+        return (loss if loss > 1 else 2 * loss), metrics
+
+
+class Lazy(Actor):
+    """A user's: it explores in a way of its own."""
+
+    def act_steps(self, step):
+        return super().act_steps(step) * 0
+
+
+class Exploring(VDNAgents):
+    name, label = "own", "Own"
+
+    def _actor(self, explore, rng):
+        return Lazy(self.team, self._agent_net, self.policy, self.epsilon, rng, self.device)
+
+
+def test_what_cannot_be_one_batch_is_refused():
+    with pytest.raises(CannotStackError, match="Own does not explore as others do"):
+        together(Exploring, qtran_game, 72)
+    with pytest.raises(CannotStackError, match="its loss depends on more"):
+        together(Biased, qtran_game, 72)
+    with pytest.raises(CannotStackError, match="cannot be mapped over seeds"):
+        together(Asking, qtran_game, 72)
+    with pytest.raises(CannotStackError, match="episodes differ in length"):
+        together(VDNAgents, Rooms, 72)
+    with pytest.raises(CannotStackError, match="step sizes differ"):
+        together(
+            VDNAgents,
+            qtran_game,
+            72,
+            lambda agents: agents.optimizer.param_groups[0].update(lr=1e-3 * (1 + agents.seed)),
+        )
+    env = qtran_game()
+    for name in ALONE:
+        with pytest.raises(CannotStackError, match="has its own"):
+            refuse([made(ALGORITHMS[name], env, 0)])
+    for told, text in (
+        ({"recurrent": True}, "a memory"),
+        ({"epsilon_end": 0.5}, "epsilon is below 1"),
+    ):
+        with pytest.raises(CannotStackError, match=text):
+            refuse([made(VDNAgents, env, 0, **told)])
+    with pytest.raises(CannotStackError, match="different methods or configs"):
+        refuse([made(VDNAgents, env, 0), made(VDNAgents, env, 1, lr=1e-4)])
+    with pytest.raises(CannotStackError, match="have begun"):
+        refuse(alone(VDNAgents, qtran_game, 72))
+    with pytest.raises(CannotStackError, match="buffer_bytes"):
+        together(VDNAgents, qtran_game, 72, buffer_bytes=200_000)
+
+
+# -- the lab ----------------------------------------------------------------------------------
+
+
+def run(names, batch, seeds=17, game="nonmonotonic", progress=lambda n: None, jobs=1):
+    small = {"hidden_dim": 8, "batch_size": 8}
+    return lab.run_lab(
+        named_game(game),
+        names,
+        seeds=seeds,
+        moves=192,
+        configs={n: dataclasses.replace(lab.lab_config(n), **small) for n in names},
+        batch=batch,
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def test_the_lab_trains_many_seeds_as_one_batch_with_the_same_results():
+    told = []
+    ones, manys = run(["vdn", "ow_qmix"], 1), run(["vdn", "ow_qmix"], 50, progress=told.append)
+    assert sum(told) == 2 * 17 * 192
+    for one, many in zip(ones.methods, manys.methods, strict=True):
+        assert [s.seed for s in many.seeds] == list(range(17))
+        for s, t in zip(one.seeds, many.seeds, strict=True):
+            assert (s.seed, s.verdict, s.team_return) == (t.seed, t.verdict, t.team_return)
+            assert [h.moves for h in s.history] == [h.moves for h in t.history]
+            for h, i in zip(s.history, t.history, strict=True):
+                np.testing.assert_allclose(
+                    i.audit.states[0].q_tot, h.audit.states[0].q_tot, atol=1e-4
+                )
+
+
+def test_what_is_one_batch_does_not_depend_on_the_number_of_processes():
+    todo = [lab.Job(None, "vdn", lab.lab_config("vdn"), s, 1) for s in range(5)]
+    assert [len(each) for each in lab.in_batches(todo, 50)] == [1] * 5
+    todo = [lab.Job(qtran_game, "vdn", lab.lab_config("vdn"), s, 1) for s in range(16)]
+    assert [len(each) for each in lab.in_batches(todo, 50)] == [8, 8]
+    assert [len(each) for each in lab.in_batches(todo, 4)] == [4] * 4
+    assert [len(each) for each in lab.in_batches(todo, 1)] == [1] * 16
+    assert [job.seed for each in lab.in_batches(todo, 5) for job in each] == list(range(16))
+
+
+def test_the_lab_says_which_seeds_it_trains_one_after_another():
+    with pytest.warns(UserWarning, match="one after another: Lenient IQL has its own note"):
+        run(["lenient_iql"], 50)

@@ -1,0 +1,512 @@
+"""Many seeds of one small game as one batch: seeds are a leading axis [S, ...].
+
+Nets are tiny here: most of a gradient step goes into calling kernels, not into sums.  So the
+parameters of S teams are stacked, `loss` is mapped over them (`torch.vmap`), and one Adam serves
+all.  And in a finite game a batch holds the same few episodes many times over: each kind of them
+is looked at once and counts as often as it was drawn.
+
+Nothing else changes.  Every team keeps its own generators, and draws from them as it does alone:
+its networks at the start, its moves and the episodes of every gradient step are the same bit for
+bit.  Sums are in another order, so gradients agree to rounding (about 1e-6 of their norm), and
+parameters drift apart as rounding is multiplied over gradient steps.  At gradient steps 1, 2, 4, 8
+... a team's gradient is worked out by the team alone and held against its share of the batch's.
+
+Parameters, targets and Adam's averages of a team are views into the stacks while it plays, so that
+an audit sees them as they are; in the end they are its own again.  Its replay is filled then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from vdtoolkit.agents.base import Agents
+from vdtoolkit.batch import EpisodeBatch, View
+from vdtoolkit.finite import FiniteStream
+from vdtoolkit.step import Step
+from vdtoolkit.training import Callback
+
+# what a method must not have changed: the batch does all this itself
+OURS = (
+    "act_steps",
+    "begin_steps",
+    "clip_gradient",
+    "draw",
+    "empty_replay",
+    "learn",
+    "learn_from",
+    "note",
+    "observe_steps",
+    "policy",
+    "sync_target",
+)
+AGREE = 1e-3  # of the norm: how far a team's own gradient may be from its share of the batch's
+ROUNDING = 1e-5  # likewise of the largest norm so far: what is left where sums cancel
+ASKED = 3  # teams whose gradient is looked at on the way; most of them must agree
+KINDS = 4096  # of episodes that are told apart
+
+Data = tuple[Tensor, ...]  # obs, state, available, alive, actions, reward, terminated
+
+
+class CannotStackError(ValueError):
+    """These teams cannot be trained as one batch; alone they can."""
+
+
+def play_seeds(
+    teams: Sequence[Agents],
+    env: Any,
+    moves: int,
+    *,
+    n_envs: int = 32,
+    seeds: Sequence[int],
+    updates_per_episode: float = 1.0,
+    callback: Callback | None = None,
+    every: int = 1000,
+) -> None:
+    """`training.play` for S new teams at once, each on n_envs episodes of a finite game of its own.
+
+    teams: one class, one config, different seeds.  seeds: of the games, one a team.  The callback
+    is given each team in turn; it may set the step size, the same for all.
+    CannotStackError where it does not work; teams that have begun are then of no further use.
+    """
+    refuse(teams)
+    if len(seeds) != len(teams):
+        raise ValueError(f"{len(seeds)} seeds for {len(teams)} teams: give each its own")
+    if every < 1:
+        raise ValueError(f"every={every}: the callback needs at least one move between calls")
+    tell = callback or (lambda agents: None)
+    games = _Games(teams, env, n_envs, seeds)
+    learner = _Learner(teams)
+    updates, told, owed_each = 0, 0, updates_per_episode
+    at_once, may_wait = math.ceil(owed_each), int(owed_each * (n_envs - 1))
+
+    def learn(n: int) -> None:
+        nonlocal updates
+        for _ in range(n):
+            updates += 1
+            if games.n_stored >= teams[0].config.batch_size:
+                learner.step(games.drawn(), games.kinds())
+
+    def owed() -> int:
+        return int(owed_each * games.episodes) - updates
+
+    try:
+        for agents in teams:
+            tell(agents)
+        while games.moves < moves:
+            games.send()
+            learn(min(owed(), at_once))
+            games.receive()
+            learn(owed() - (may_wait if games.moves < moves else 0))
+            if games.moves - told >= every:
+                told += (games.moves - told) // every * every
+                for agents in teams:
+                    tell(agents)
+        games.write_back()
+    finally:
+        learner.let_go()
+
+
+def refuse(teams: Sequence[Agents]) -> None:
+    """CannotStackError where teams differ in more than the seed, or do what a batch cannot."""
+    first = teams[0]
+    kind, c = type(first), first.config
+    if any(type(agents) is not kind or agents.config != c for agents in teams):
+        raise CannotStackError("teams of different methods or configs are not one batch")
+    if any(agents.moves or agents.updates or agents.replay is None for agents in teams):
+        raise CannotStackError("teams that have begun, or are not built yet, are not one batch")
+    own = [name for name in OURS if getattr(kind, name) is not getattr(Agents, name)]
+    if own:
+        raise CannotStackError(f"{first.label} has its own {', '.join(own)}: seed by seed then")
+    if c.recurrent:
+        raise CannotStackError("recurrent=True: a memory is unrolled by hand, seed by seed")
+    if not c.epsilon_start == c.epsilon_end == 1.0:
+        raise CannotStackError("epsilon is below 1: teams that act on what they learned act alone")
+    if first.device.type != "cpu":
+        raise CannotStackError(f"device {first.device}: seeds are a batch on the CPU alone")
+    if type(first.optimizer) is not torch.optim.Adam or len(first.optimizer.param_groups) > 1:
+        raise CannotStackError(f"{first.label} has an optimiser of its own: seed by seed then")
+
+
+class _Games:
+    """S teams' episodes side by side, all of one length, and every team's replay of their kinds.
+
+    Two episodes are of one kind if all that is seen, done and paid in them is the same.
+    """
+
+    def __init__(
+        self, teams: Sequence[Agents], env: Any, n_envs: int, seeds: Sequence[int]
+    ) -> None:
+        self.teams, self.n_envs, c = teams, n_envs, teams[0].config
+        self.team = teams[0].team
+        self.envs = FiniteStream(env, n_envs * len(teams), self.team)
+        self.step = self.envs.reset(seeds)
+        self.moves = self.episodes = 0  # of each team
+        self.size = c.buffer_size
+        self.stored = np.zeros((len(teams), self.size), np.int32)  # the kind in each slot
+        self.numbers: dict[bytes, int] = {}
+        self.columns: dict[str, list[np.ndarray]] = {}  # of each kind, T+1 moments
+        self.open: list[tuple[np.ndarray, np.ndarray, Step]] = [self._moment(None, self.step)]
+        self._tables: tuple[int, Data] | None = None
+
+    # -- playing --------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """Random moves, by each team's own dice: two draws a moment, as `epsilon_greedy` takes."""
+        s, e, n = len(self.teams), self.n_envs, len(self.team.agents)
+        a = self.team.spec.n_actions
+        expected = None if self.moves else self._first_moves()
+        dice = np.empty((s, e * n * (1 + a)))
+        for own, agents in zip(dice, self.teams, strict=True):
+            agents._explore_rng.random(out=own)
+        lots = dice[:, e * n :].reshape(s * e, n, a)
+        self.actions = np.where(self.step.available, lots, -1.0).argmax(-1)
+        if expected is not None and (self.actions[:e] != expected).any():
+            raise CannotStackError(f"{self.teams[0].label} does not explore as others do")
+        if not self.step.last[0]:
+            self.moves += e
+            for agents in self.teams:
+                agents.moves = self.moves
+        self.envs.send(self.actions)
+
+    def _first_moves(self) -> np.ndarray:
+        """Those of the first team by its own actor, which may be one of its own kind."""
+        agents, n = self.teams[0], self.n_envs
+        assert agents.actor_in_training is not None
+        dice = agents._explore_rng.bit_generator
+        state = dice.state
+        moves = agents.actor_in_training.act_steps(self.step.rows(np.arange(n)))
+        dice.state = state
+        return moves
+
+    def receive(self) -> None:
+        """What the moves led to; episodes that are over are stored."""
+        self.step = step = self.envs.receive()
+        last = step.last
+        if last.any() != last.all() or step.first.any() != step.first.all():
+            raise CannotStackError("episodes differ in length: seeds keep no common step")
+        if step.first[0]:
+            self.open = []
+        self.open.append(self._moment(self.actions, step))
+        if last[0]:
+            self._store()
+
+    def _moment(self, actions: np.ndarray | None, step: Step) -> Any:
+        none = np.zeros((step.n_envs, len(self.team.agents)), np.int64)
+        taken = none if actions is None or step.first[0] else actions
+        return self.envs.places.copy(), taken, step
+
+    def _store(self) -> None:
+        s, e = len(self.teams), self.n_envs
+        parts = [
+            np.column_stack([at, taken, step.reward.view(np.int32)])
+            for at, taken, step in self.open
+        ]
+        keys = np.ascontiguousarray(np.concatenate(parts, 1, dtype=np.int64))
+        whole = keys.view(f"V{keys.shape[1] * 8}")[:, 0]
+        _, rows, which = np.unique(whole, return_index=True, return_inverse=True)
+        numbers = np.array([self._number(keys[row].tobytes(), row) for row in rows], np.int32)
+        slots = np.arange(self.episodes, self.episodes + e) % self.size
+        if e > self.size:  # the first of them are overwritten at once
+            slots = slots[-self.size :]
+        kinds = numbers[which.reshape(s, e)]
+        self.stored[:, slots] = kinds[:, -len(slots) :]
+        self.episodes += e
+        for agents in self.teams:
+            agents.episodes = self.episodes
+
+    def _number(self, key: bytes, row: int) -> int:
+        """The kind of the episode in this row; what it holds is written down the first time."""
+        if key in self.numbers:
+            return self.numbers[key]
+        if len(self.numbers) == KINDS:
+            raise CannotStackError(f"more than {KINDS} kinds of episodes: seed by seed then")
+        replay: Any = self.teams[0].replay
+        length = len(self.open)
+        if not self.numbers and (self.size + self.n_envs) * length >= replay.n_rows:
+            raise CannotStackError("buffer_bytes is reached before buffer_size: seed by seed then")
+        for name, column in replay.columns.items():
+            moments = [
+                taken[row] if name == "actions" else getattr(step, name)[row]
+                for _, taken, step in self.open
+            ]
+            self.columns.setdefault(name, []).append(np.array(moments, column.dtype))
+        return self.numbers.setdefault(key, len(self.numbers))
+
+    # -- learning -------------------------------------------------------------------------
+
+    @property
+    def n_stored(self) -> int:
+        """Episodes each team holds."""
+        return min(self.episodes, self.size)
+
+    def drawn(self) -> np.ndarray:
+        """The kinds of each team's next batch, [S, B], by its own dice."""
+        b, n = self.teams[0].config.batch_size, self.n_stored
+        which = np.stack(
+            [a._sample_rng.choice(n, b, replace=False, shuffle=False) for a in self.teams]
+        )
+        slots = (self.episodes - n + which) % self.size
+        return np.take_along_axis(self.stored, slots, 1)
+
+    def kinds(self) -> Data:
+        """All kinds of episodes as one batch, [K, ...]."""
+        k = len(self.numbers)
+        if self._tables is None or self._tables[0] != k:
+            c = {name: torch.from_numpy(np.stack(all_)) for name, all_ in self.columns.items()}
+            state = c["state"] if "state" in c else c["obs"].flatten(2)
+            seen = (c["obs"], state, c["available"], c["alive"])
+            led_to = (c["actions"].long(), c["reward"], c["terminated"])
+            self._tables = k, (*seen, *(x[:, 1:] for x in led_to))
+        return self._tables[1]
+
+    def write_back(self) -> None:
+        """Every team's replay as it would be: the same episodes in the same slots."""
+        slots = (self.episodes - self.n_stored + np.arange(self.n_stored)) % self.size
+        if not len(slots):
+            return
+        tables = {name: np.stack(all_) for name, all_ in self.columns.items()}
+        for agents, stored in zip(self.teams, self.stored, strict=True):
+            assert agents.replay is not None
+            kinds = stored[slots]
+            rows = {n: t[kinds].reshape(-1, *t.shape[2:]) for n, t in tables.items()}
+            lengths = np.full(len(kinds), next(iter(tables.values())).shape[1] - 1)
+            agents.replay.fill({**rows, "moves": lengths}, self.episodes)
+
+
+class _Batch(EpisodeBatch):
+    """A batch that may bootstrap, whatever it holds: a mapped tensor cannot be asked."""
+
+    bootstraps = True  # type: ignore[assignment]
+
+
+class _OneShot(EpisodeBatch):
+    """A batch of games that end after one move."""
+
+    bootstraps = False  # type: ignore[assignment]
+
+
+class _Loss(nn.Module):
+    """A team's loss as a function of its parameters."""
+
+    def __init__(self, agents: Agents) -> None:
+        super().__init__()
+        self.online, self.target, self.of = agents.online, agents.target, agents.loss
+
+    def forward(self, data: Data, valid: Tensor, kind: type[EpisodeBatch]) -> Tensor:
+        """The loss alone; data [B, ...], valid [B, T]."""
+        return self.of(kind(View(*data[:4]), *data[4:], valid))[0]
+
+
+class _Learner:
+    """S teams' gradient steps as one; their parameters are views into the stacks."""
+
+    def __init__(self, teams: Sequence[Agents]) -> None:
+        self.teams, self.module = teams, _Loss(teams[0])
+        self.online = _stacked([agents.online for agents in teams])
+        self.target = _stacked([agents.target for agents in teams])
+        self.fixed = _unlike(teams)
+        for stack in self.online.values():
+            stack.requires_grad_(True)
+        own = teams[0].optimizer
+        self.optimizer = torch.optim.Adam(list(self.online.values()), **own.defaults)
+        for name, stack in self.online.items():
+            state = {
+                "step": torch.zeros(()),
+                "exp_avg": torch.zeros_like(stack, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(stack, requires_grad=False),
+            }
+            self.optimizer.state[stack] = state
+            for s, agents in enumerate(teams):
+                parameter = agents.online.get_parameter(name)
+                agents.optimizer.state[parameter] = {
+                    key: x if key == "step" else x[s] for key, x in state.items()
+                }
+        self.updates = 0
+        self.counts = True  # kinds of episodes are counted, not repeated
+        self.largest = torch.zeros(2)  # norm of a gradient and loss, of those looked at
+
+    def step(self, drawn: np.ndarray, kinds: Data) -> None:
+        """One gradient step of every team; drawn [S, B]: which of the kinds [K, ...]."""
+        losses = self._gradients(drawn, kinds)
+        looks = not self.updates & (self.updates + 1)  # 0, 1, 3, 7, ... are behind us
+        if looks and not self._all_agree(losses, drawn, kinds):
+            if not self.counts:
+                raise CannotStackError(
+                    f"{self.teams[0].label}: a team's own gradient is not its share of the "
+                    "batch's: its loss depends on more than networks and episodes"
+                )
+            self.counts = False  # its loss is no mean over moves: the whole batch then
+            self.step(drawn, kinds)
+            return
+        self._clip()
+        (lr,) = self._step_sizes()
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.step()
+        self.updates += 1
+        for agents in self.teams:
+            agents.updates = self.updates
+        if self.updates % self.teams[0].config.target_interval == 0:
+            with torch.no_grad():
+                for name, stack in self.online.items():
+                    self.target[name].copy_(stack)
+
+    def _gradients(self, drawn: np.ndarray, kinds: Data) -> Tensor:
+        """Losses [S]; gradients are in the stacks."""
+        s, k, b = len(self.teams), len(kinds[0]), drawn.shape[1]
+        one_shot = bool(kinds[6].all())
+        if self.counts and k <= b:
+            found = np.stack([np.bincount(own, minlength=k) for own in drawn])
+            valid = torch.from_numpy(found).float().unsqueeze(-1).expand(s, k, kinds[4].shape[1])
+            data, axis = kinds, None
+        else:
+            which = torch.from_numpy(drawn).long()
+            data, axis = tuple(x[which] for x in kinds), 0
+            valid = torch.ones(s, b, kinds[4].shape[1], dtype=torch.bool)
+        self.optimizer.zero_grad(set_to_none=True)
+
+        def loss(parameters: dict[str, Tensor], data: Data, valid: Tensor) -> Tensor:
+            kind = _OneShot if one_shot else _Batch
+            return functional_call(self.module, parameters, (data, valid, kind))
+
+        named = {
+            **{f"online.{name}": stack for name, stack in self.online.items()},
+            **{f"target.{name}": stack for name, stack in self.target.items()},
+            **self.fixed,
+        }
+        try:
+            losses = torch.vmap(loss, in_dims=(0, axis, 0))(named, data, valid)
+            stacks = list(self.online.values())
+            grads = torch.autograd.grad(losses.sum(), stacks, allow_unused=True)
+        except (RuntimeError, TypeError) as error:
+            if self.counts and axis is None:  # it may mind that moves are counted
+                self.counts = False
+                return self._gradients(drawn, kinds)
+            raise CannotStackError(
+                f"{self.teams[0].label}: its loss cannot be mapped over seeds: {error}"
+            ) from error
+        if not self.updates:
+            self._lay_out_like(grads)
+        for stack, grad in zip(stacks, grads, strict=True):
+            stack.grad = _strided_like(grad, stack)
+        return losses.detach()
+
+    def _lay_out_like(self, grads: Sequence[Tensor | None]) -> None:
+        """Stacks take the order in memory of their gradients: else each of those is turned."""
+        for (name, stack), grad in zip(self.online.items(), grads, strict=True):
+            if grad is None or grad.stride() == stack.stride() or not _is_dense(grad):
+                continue
+            own = [agents.online.get_parameter(name) for agents in self.teams]
+            state = self.optimizer.state[stack]
+            state.update({k: _strided_like(x, grad) for k, x in state.items() if k != "step"})
+            stack.data = _strided_like(stack.data, grad)
+            target = self.target[name] = _strided_like(self.target[name], grad)
+            for s, (agents, parameter) in enumerate(zip(self.teams, own, strict=True)):
+                parameter.data = stack.data[s]
+                agents.target.get_parameter(name).data = target[s]
+                averages = agents.optimizer.state[parameter]
+                averages.update({k: x[s] for k, x in state.items() if k != "step"})
+
+    def _all_agree(self, losses: Tensor, drawn: np.ndarray, kinds: Data) -> bool:
+        """Whether teams find the same on their own: at first all of them, later most of a few.
+
+        Later two actions may tie, and rounding then decides which of them is greedy.
+        """
+        n = len(self.teams)
+        if not self.updates:
+            return all(self._agrees(s, losses, drawn, kinds) for s in range(n))
+        whose = [(self.updates + k) % n for k in range(min(ASKED, n))]
+        return 2 * sum(self._agrees(s, losses, drawn, kinds) for s in whose) >= len(whose)
+
+    def _agrees(self, s: int, losses: Tensor, drawn: np.ndarray, kinds: Data) -> bool:
+        """Whether team s finds the same loss and gradient on its own."""
+        agents, which = self.teams[s], torch.from_numpy(drawn[s]).long()
+        data = tuple(x[which] for x in kinds)
+        valid = torch.ones(data[5].shape, dtype=torch.bool)
+        loss, _ = agents.loss(EpisodeBatch(View(*data[:4]), *data[4:], valid))
+        own = dict(agents.online.named_parameters())
+        found = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
+        difference, norm = torch.zeros(()), torch.zeros(())
+        for (name, parameter), grad in zip(own.items(), found, strict=True):
+            shared = self.online[name].grad
+            ours = torch.zeros_like(parameter) if shared is None else shared[s]
+            theirs = torch.zeros_like(parameter) if grad is None else grad
+            difference += (ours - theirs).square().sum()
+            norm += theirs.square().sum()
+        sizes = torch.stack([norm.sqrt(), loss.detach().abs()])
+        self.largest = torch.maximum(self.largest, sizes)
+        apart = torch.stack([difference.sqrt(), (losses[s] - loss.detach()).abs()])
+        return bool((apart <= AGREE * sizes + ROUNDING * self.largest).all())
+
+    def _clip(self) -> None:
+        """Cut each team's gradient to `grad_clip`."""
+        learning = [p for p in self.online.values() if p.grad is not None]
+        norms = [torch.linalg.vector_norm(p.grad, dim=[*range(1, p.dim())]) for p in learning]
+        norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+        share = (self.teams[0].config.grad_clip / (norm + 1e-6)).clamp(max=1.0)
+        if (share < 1).any():
+            for p in learning:  # not in place: two may have one gradient
+                p.grad = p.grad * share.reshape(-1, *[1] * (p.dim() - 1))
+
+    def _step_sizes(self) -> set[float]:
+        found = {float(agents.optimizer.param_groups[0]["lr"]) for agents in self.teams}
+        if len(found) > 1:
+            raise CannotStackError(f"step sizes differ between seeds: {sorted(found)}")
+        return found
+
+    def let_go(self) -> None:
+        """Each team's parameters and averages as memory of its own."""
+        for agents in self.teams:
+            for parameter in (*agents.online.parameters(), *agents.target.parameters()):
+                parameter.data = _own(parameter.data)
+            for parameter, state in list(agents.optimizer.state.items()):
+                agents.optimizer.state[parameter] = {k: _own(x) for k, x in state.items()}
+                if not state["step"]:  # it never learned: Adam then has nothing of it
+                    del agents.optimizer.state[parameter]
+
+
+def _stacked(nets: list[Any]) -> dict[str, Tensor]:
+    """Parameters by name, [S, ...]; those of the nets become views into them."""
+    stacks = {}
+    for name, _ in nets[0].named_parameters():
+        own = [net.get_parameter(name) for net in nets]
+        stacks[name] = torch.stack([one.detach() for one in own])
+        for one, view in zip(own, stacks[name], strict=True):
+            one.data = view
+    return stacks
+
+
+def _own(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.contiguous_format)
+
+
+def _strided_like(x: Any, like: Tensor) -> Any:
+    """x in the memory order of another tensor of its shape."""
+    if x is None or x.stride() == like.stride():
+        return x
+    return x.new_empty_strided(like.shape, like.stride()).copy_(x)
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether its numbers fill one piece of memory, in whatever order, seeds outermost."""
+    axes = sorted((stride, n) for stride, n in zip(x.stride(), x.shape, strict=True) if n > 1)
+    sizes = [n for _, n in axes]
+    whole = [stride for stride, _ in axes] == [math.prod(sizes[:i]) for i in range(len(sizes))]
+    return whole and x.stride(0) == x[0].numel()
+
+
+def _unlike(teams: Sequence[Agents]) -> dict[str, Tensor]:
+    """Buffers in which teams differ, stacked."""
+    modules = [_Loss(agents) for agents in teams]
+    found = {}
+    for name, buffer in modules[0].named_buffers():
+        own = [module.get_buffer(name) for module in modules]
+        if any(not torch.equal(buffer, one) for one in own):
+            found[name] = torch.stack(own)
+    return found
