@@ -41,7 +41,7 @@ from vdtoolkit.team import Team
 from vdtoolkit.training import play
 
 N_ENVS = 32  # episodes played side by side
-UPDATES_PER_EPISODE = 0.0625
+UPDATES_PER_EPISODE = 0.0625  # in a game that ends by a time limit: for each of its moves
 SNAPSHOTS = 10  # audits on the way
 SHOWN = 4096  # entries of a table that is kept and shown
 TICKS = 40  # how often a run tells how far it is and sets its step size
@@ -180,7 +180,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         agents,
         envs,
         job.moves,
-        updates_per_episode=UPDATES_PER_EPISODE,
+        updates_per_episode=UPDATES_PER_EPISODE * (env.unwrapped.time_limit or 1),
         seed=job.seed,
         callback=tick,
         every=max(job.moves // TICKS, 1),
