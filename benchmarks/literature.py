@@ -1,6 +1,6 @@
 """The picture of the literature: every method on every game, on one page, cell by cell.
 
-    python -m benchmarks.literature --part games                # docs/literature.md, and its picture
+    python -m benchmarks.literature --part games               # docs/literature.md and its picture
     python -m benchmarks.literature --part predator_prey --hours 3
     python -m benchmarks.literature --part predator_prey_10 --methods vdn qmix --seeds 0 1
     python -m benchmarks.literature --part games --cells 0      # train nothing, write the page anew

@@ -235,8 +235,8 @@ def game(name: str, **arguments: Any) -> Game:
     """The game of this name; arguments as its function in `GAMES` takes them.
 
     "penalty-30" is penalty(k=-30), "nonmonotonic-5-actions" nonmonotonic(actions=5), likewise
-    "nonmonotonic-3-agents" and "nonmonotonic-3-agents-5-actions".  ValueError for a name that no game has, TypeError for an
-    argument that the game does not take.
+    "nonmonotonic-3-agents" and "nonmonotonic-3-agents-5-actions".  ValueError for a name that no
+    game has, TypeError for an argument that the game does not take.
     """
     make = GAMES.get(name)
     if make is None and (number := re.fullmatch(r"penalty-(\d+(?:\.\d+)?)", name)):

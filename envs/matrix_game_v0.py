@@ -28,7 +28,8 @@ Rows are agent_0's actions, columns agent_1's.
 | name | payoff | source |
 |---|---|---|
 | `nonmonotonic` | 8 if all play 0, -12 if only some, else 0; `agents=2, actions=3` | QTRAN (2019) |
-| `nonmonotonic-5-actions`, `nonmonotonic-3-agents` | the same with other numbers | k-action, n-agent forms |
+| `nonmonotonic-5-actions` | the same with `actions=5`: the k-action form | |
+| `nonmonotonic-3-agents` | the same with `agents=3`: the n-agent form | |
 | `nearly_monotonic` | [12 -.1 -.1; -.1 0 0; -.1 0 0] | PyMARL2 |
 | `monotonic` | [8 3 2; -12 -13 -14; -12 -13 -14] | a control |
 | `qtran_state_1` | [10 8 5; 8 6 3; 5 3 0] | QTRAN |
