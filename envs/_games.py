@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .gaussian_squeeze_v0 import payoff as squeeze
+
 LARGEST = 10**7  # joint actions of a table
 
 
@@ -166,6 +168,15 @@ def qtran_21() -> Game:
     return from_array(np.maximum(broad, narrow), title="QTRAN's game of 21 actions")
 
 
+def gaussian_squeeze(agents: int = 2, actions: int = 11, domains: int = 2) -> Game:
+    """The Gaussian squeeze of `gaussian_squeeze_v0` where every scale is 1, its mean: a table.
+
+    Two agents share the best target in five ways, 16 = 6 + 10 = 7 + 9 = .. = 10 + 6.
+    """
+    x = sum(np.indices(_shape(agents, actions))) / agents
+    return from_array(squeeze(x, domains), title=f"Gaussian squeeze, {agents} agents, scales 1")
+
+
 # [3, 3, 2]: the two equally likely rewards of every joint action; the means are `climbing`.
 STOCHASTIC_CLIMBING = [
     [[10, 12], [5, -65], [8, -8]],
@@ -214,18 +225,24 @@ GAMES: dict[str, Callable[..., Game]] = {
     "penalty": penalty,
     **{f"penalty-{-k}": partial(penalty, k) for k in (0, -25, -50, -75, -100)},
     "random": random,
+    "gaussian_squeeze": gaussian_squeeze,
 }
+# "nonmonotonic-3-agents", "nonmonotonic-5-actions", "nonmonotonic-3-agents-5-actions"
+NONMONOTONIC = r"nonmonotonic(?:-(\d+)-agents)?(?:-(\d+)-actions)?"
 
 
 def game(name: str, **arguments: Any) -> Game:
     """The game of this name; arguments as its function in `GAMES` takes them.
 
-    "penalty-30" is penalty(k=-30).  ValueError for a name that no game has, TypeError for an
-    argument that the game does not take.
+    "penalty-30" is penalty(k=-30), "nonmonotonic-5-actions" nonmonotonic(actions=5), likewise
+    "nonmonotonic-3-agents" and "nonmonotonic-3-agents-5-actions".  ValueError for a name that no
+    game has, TypeError for an argument that the game does not take.
     """
     make = GAMES.get(name)
     if make is None and (number := re.fullmatch(r"penalty-(\d+(?:\.\d+)?)", name)):
         make = partial(penalty, -float(number[1]))
+    if make is None and (sizes := re.fullmatch(NONMONOTONIC, name)):
+        make = partial(nonmonotonic, int(sizes[1] or 2), int(sizes[2] or 3))
     if make is None:
         near = difflib.get_close_matches(name, GAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

@@ -28,6 +28,8 @@ Rows are agent_0's actions, columns agent_1's.
 | name | payoff | source |
 |---|---|---|
 | `nonmonotonic` | 8 if all play 0, -12 if only some, else 0; `agents=2, actions=3` | QTRAN (2019) |
+| `nonmonotonic-5-actions` | the same with `actions=5`: the k-action form | |
+| `nonmonotonic-3-agents` | the same with `agents=3`: the n-agent form | |
 | `nearly_monotonic` | [12 -.1 -.1; -.1 0 0; -.1 0 0] | PyMARL2 |
 | `monotonic` | [8 3 2; -12 -13 -14; -12 -13 -14] | a control |
 | `qtran_state_1` | [10 8 5; 8 6 3; 5 3 0] | QTRAN |
@@ -41,6 +43,7 @@ Rows are agent_0's actions, columns agent_1's.
 | `and`, `or` | [0 0; 0 1], [0 1; 1 1] | controls |
 | `two_step_2b` | [0 1; 1 8] | QMIX (Rashid et al. 2018) |
 | `random` | uniform in 0..10, one entry 10; `agents=2, actions=3, seed=0` | QMIX (JMLR 2020) |
+| `gaussian_squeeze` | that of `gaussian_squeeze_v0` at scales 1; `agents=2, actions=11` | QTRAN |
 
 ### Arguments
 

@@ -36,7 +36,7 @@ def additive_fit(table):
 
 
 def test_every_game_has_its_table():
-    assert set(TABLES) | {"qtran_21", "random"} == set(GAMES)
+    assert set(TABLES) | {"qtran_21", "random", "gaussian_squeeze"} == set(GAMES)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -81,6 +81,27 @@ def test_nonmonotonic_takes_agents_and_actions(agents, actions, all_first, none_
     assert fit.flat[-1] == pytest.approx(none_first, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "agents", "actions"),
+    [("-5-actions", 2, 5), ("-3-agents", 3, 3), ("-3-agents-4-actions", 3, 4)],
+)
+def test_nonmonotonic_takes_them_in_its_name(name, agents, actions):
+    expected = payoff("nonmonotonic", agents=agents, actions=actions)
+    assert (payoff(f"nonmonotonic{name}") == expected).all()
+    with pytest.raises(ValueError, match="did you mean 'nonmonotonic'"):
+        game("nonmonotonic-3")
+
+
+def test_the_table_of_gaussian_squeeze_is_that_of_scales_1():
+    table = payoff("gaussian_squeeze")
+    assert table.shape == (11, 11)
+    assert table[5, 5] == pytest.approx(5 + 5 * np.exp(-9 / 0.25))  # x = 5
+    assert table[7, 8] == pytest.approx(7.5 * (np.exp(-1) + np.exp(-6.25)))  # x = 7.5
+    best = np.argwhere(table > table.max() - 1e-9)
+    assert best.tolist() == [[6, 10], [7, 9], [8, 8], [9, 7], [10, 6]]
+    assert payoff("gaussian_squeeze", agents=3, domains=1)[8, 8, 8] == 8
+
+
 def test_qtran_21_has_a_narrow_optimum_and_a_broad_lesser_one():
     table = payoff("qtran_21")
     assert table.shape == (21, 21)
@@ -120,7 +141,8 @@ def test_random_games_hang_on_their_seed():
 def test_an_unknown_name_is_answered_with_the_closest_and_all():
     with pytest.raises(ValueError, match=r"no game is called 'climbin': did you mean 'climbing'\?"):
         game("climbin")
-    with pytest.raises(ValueError, match=r"nonmonotonic, nearly_monotonic, .*, random$"):
+    every = r"nonmonotonic, nearly_monotonic, .*, random, gaussian_squeeze$"
+    with pytest.raises(ValueError, match=every):
         matrix_game_v0.parallel_env("chess, blitz")
 
 

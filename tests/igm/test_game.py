@@ -42,6 +42,11 @@ def test_a_game_is_made_anew_here_and_in_another_process(folder):
         ("two_step", "two-step"),
         ("two-step", "two-step"),
         ("hidden_payoff", "hidden"),
+        ("mmdp", "mmdp"),
+        ("gaussian_squeeze", "gaussian squeeze, 2 agents"),
+        ("nonmonotonic-5-actions", "non-monotonic game, 2 agents, 5 actions"),
+        ("nonmonotonic-3-agents", "non-monotonic game, 3 agents, 3 actions"),
+        ("nonmonotonic-3-agents-4-actions", "non-monotonic game, 3 agents, 4 actions"),
     ],
 )
 def test_named_games(name, title):

@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-MODULES = {"two_step": "two_step_v0", "hidden_payoff": "hidden_payoff_v0"}
+MODULES = {"two_step": "two_step_v0", "hidden_payoff": "hidden_payoff_v0", "mmdp": "mmdp_v0"}
+# episodes of ten moves have the same values (a time limit bootstraps), and of a hundred moves under
+# uniform play all but four are spent where nothing happens any more
+ARGUMENTS = {"mmdp": {"max_cycles": 10}}
 LARGEST = 10_000_000  # entries of a payoff tensor
 GREATEST = 1e6  # size of an entry: errors are squared in float32
 
@@ -38,7 +41,7 @@ def named_game(name: str) -> GameMaker:
     key = name.strip().lower().replace(" ", "_")
     if key.replace("-", "_") in MODULES:
         key = key.replace("-", "_")
-        return GameMaker(key, MODULES[key])
+        return GameMaker(key, MODULES[key], kwargs=ARGUMENTS.get(key, {}))
     maker = GameMaker(key, "matrix_game_v0", (key,))
     try:
         maker()

@@ -45,7 +45,7 @@ from vdtoolkit.team import Team
 from vdtoolkit.training import play
 
 N_ENVS = 32  # episodes played side by side
-UPDATES_PER_EPISODE = 0.0625
+UPDATES_PER_EPISODE = 0.0625  # in a game that ends by a time limit: for each of its moves
 SNAPSHOTS = 10  # audits on the way
 SHOWN = 4096  # entries of a table that is kept and shown
 BATCH = 50  # seeds trained as one: more bring little, and leave the cache
@@ -173,7 +173,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         run.agents,
         run.envs,
         job.moves,
-        updates_per_episode=UPDATES_PER_EPISODE,
+        updates_per_episode=UPDATES_PER_EPISODE * (env.unwrapped.time_limit or 1),
         seed=job.seed,
         callback=run.tick,
         every=run.every,

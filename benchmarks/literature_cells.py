@@ -1,0 +1,148 @@
+"""Cells of work: each in a process of its own, each with one small file of results."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+PRELOADED = "benchmarks.literature_tasks"  # imports torch, once for all cells
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    part: str
+    task: str
+    method: str
+    seed: int
+    moves: int
+
+    @property
+    def name(self) -> str:
+        """Also where its file lies below the folder of results."""
+        return f"{self.part}-{self.moves}/{self.task}/{self.method}-{self.seed}"
+
+
+Result = dict[str, Any]
+Work = Callable[[Cell], Result]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file is there with all of the text, or as it was before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def known(folder: Path, kept: Path | None = None) -> dict[str, Result]:
+    """Every result by the cell's name; a file in the folder goes before the same in `kept`."""
+    found: dict[str, Result] = {}
+    if kept is not None and kept.exists():
+        found.update(json.loads(kept.read_text(encoding="utf-8")))
+    for path in sorted(folder.glob("*/*/*.json")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        found[name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def keep(results: dict[str, Result], path: Path) -> None:
+    """All results in one file, a line each; failures are left out, so that they are run again."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(result, allow_nan=False)}"
+        for name, result in sorted(results.items())
+        if "failed" not in result
+    ]
+    write_whole(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def work(cell: Cell) -> Result:
+    """What the cell's process does."""
+    from benchmarks.literature_tasks import train_cell
+
+    return train_cell(cell)
+
+
+def _in_process(cell: Cell, path: Path, work: Work) -> None:
+    """Train, and write the result; an error is a result as well."""
+    began = time.perf_counter()
+    try:
+        result = work(cell)
+    except Exception as error:
+        result = {"failed": f"{type(error).__name__}: {error}"[:500]}
+    result["seconds"] = round(time.perf_counter() - began, 1)
+    write_whole(path, json.dumps(result, allow_nan=False))
+
+
+def run(
+    todo: Sequence[Cell],
+    folder: Path,
+    *,
+    hours: float,
+    jobs: int = 1,
+    work: Work = work,
+    start: str | None = None,
+) -> Iterator[tuple[Cell, Result]]:
+    """Each cell in a process of its own, so many side by side; told as they are done.
+
+    hours: what a cell may take before it is ended and counts as failed.  What has run when the
+    iterator is closed (Ctrl-C) is lost with its process; what is told is on disk.
+    """
+    methods = multiprocessing.get_all_start_methods()
+    kind = start or ("forkserver" if "forkserver" in methods else "spawn")
+    context: Any = multiprocessing.get_context(kind)
+    if kind == "forkserver":  # torch is imported once for all cells
+        context.set_forkserver_preload([PRELOADED])
+    waiting = list(todo)
+    live: list[tuple[Cell, Path, BaseProcess, float]] = []
+    try:
+        while waiting or live:
+            while waiting and len(live) < jobs:
+                cell = waiting.pop(0)
+                path = folder / f"{cell.name}.json"
+                process = context.Process(target=_in_process, args=(cell, path, work), daemon=False)
+                path.unlink(missing_ok=True)
+                process.start()
+                live.append((cell, path, process, time.monotonic()))
+            time.sleep(0.05)
+            for one in list(live):
+                cell, path, process, began = one
+                late = time.monotonic() - began > hours * 3600
+                if process.is_alive() and not late:
+                    continue
+                if process.is_alive():
+                    _end(process)
+                process.join()
+                if not path.exists():
+                    why = f"took more than {hours:g} h" if late else "its process died"
+                    write_whole(path, json.dumps({"failed": why}))
+                live.remove(one)
+                yield cell, json.loads(path.read_text(encoding="utf-8"))
+    finally:
+        for _, _, process, _ in live:
+            _end(process)
+
+
+def _end(process: BaseProcess) -> None:
+    process.terminate()
+    process.join(10)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def missing(cells: Sequence[Cell], results: dict[str, Result], again: bool = False) -> list[Cell]:
+    """What is still to be run; `again`: failures too."""
+    return [
+        cell
+        for cell in cells
+        if cell.name not in results or (again and "failed" in results[cell.name])
+    ]
