@@ -173,7 +173,7 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         run.agents,
         run.envs,
         job.moves,
-        updates_per_episode=UPDATES_PER_EPISODE * (env.unwrapped.time_limit or 1),
+        updates_per_episode=run.updates_per_episode,
         seed=job.seed,
         callback=run.tick,
         every=run.every,
@@ -197,7 +197,7 @@ def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[
             first.moves,
             n_envs=N_ENVS,
             seeds=[job.seed for job in jobs],
-            updates_per_episode=UPDATES_PER_EPISODE,
+            updates_per_episode=next(iter(runs.values())).updates_per_episode,
             callback=lambda agents: runs[id(agents)].tick(agents),
             every=next(iter(runs.values())).every,
         )
@@ -217,6 +217,7 @@ class _Run:
         self.agents = ALGORITHMS[job.algorithm](self.env, job.config, seed=job.seed)
         self.envs = FiniteStream(self.env, N_ENVS, self.agents.team)
         self.every = max(job.moves // TICKS, 1)
+        self.updates_per_episode = UPDATES_PER_EPISODE * (self.env.unwrapped.time_limit or 1)
         self.history: list[Snapshot] = []
         self.done = 0
 
