@@ -5,7 +5,7 @@
 
 Each cell is the mean team return of 100 greedy episodes after training; the team's reward is the
 mean over the agents for both.  Intervals are Student's t over seeds.  Our settings are those of
-`peers/tuned.py`: the defaults, but for the environments listed there.
+`peers/tuned.py`: the defaults, but for what is listed there.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def maker(env: str) -> EnvMaker:
 
 def ours(env: str, algorithm: str, moves: int, seed: int) -> list[float]:
     """Ours with our settings."""
-    make, told = maker(env), tuned.settings(env)
-    agents = ALGORITHMS[algorithm](make(), seed=seed, **told.of_agents())
+    make, told = maker(env), tuned.settings(env, algorithm)
+    agents = ALGORITHMS[algorithm](make(), seed=seed, **told.of_agents(algorithm))
     train(agents, make, moves, seed=seed, **told.of_training())
     return evaluate(agents, make, 100, seed=seed + 1000).returns.tolist()
 
@@ -67,7 +67,7 @@ def xuance(
     told = json.loads(done.stdout.strip().splitlines()[-1])
     print({name: value for name, value in told.items() if name != "returns"}, flush=True)
     if settings == "equal":
-        check(told["used"], tuned.settings(env))
+        check(told["used"], tuned.settings(env, algorithm))
     return told["returns"]
 
 

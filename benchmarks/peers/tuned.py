@@ -1,4 +1,4 @@
-"""The settings that both sides of `benchmarks.returns` learn with, environment by environment.
+"""The settings that both sides of `benchmarks.returns` learn with, by environment and method.
 
 Our words and our defaults; `xuance` says the same in XuanCe's.  The script for the peer reads this
 file in the peer's own environment: nothing here needs anything but Python.
@@ -7,7 +7,7 @@ file in the peer's own environment: nothing here needs anything but Python.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -24,35 +24,44 @@ class Settings:
     epsilon_steps: int = 50_000  # moves
     updates_per_episode: float = 1.0
     n_envs: int = 8
+    embed_dim: int = 32  # these two are of QMIX's mixer
+    hyper_dim: int = 64
 
     def of_training(self) -> dict[str, Any]:
         """What `train` takes; the rest are hyperparameters of the agents."""
         return {"n_envs": self.n_envs, "updates_per_episode": self.updates_per_episode}
 
-    def of_agents(self) -> dict[str, Any]:
-        """What the agents take."""
-        return {k: v for k, v in asdict(self).items() if k not in self.of_training()}
+    def of_agents(self, algorithm: str = "qmix") -> dict[str, Any]:
+        """What the agents of this method take."""
+        others = [*self.of_training(), *(() if algorithm == "qmix" else MIXER)]
+        return {k: v for k, v in asdict(self).items() if k not in others}
+
+
+MIXER = ("embed_dim", "hyper_dim")
 
 
 # Those of `environments.py`, chosen there for our VDN alone.  One env, as XuanCe's QMIX with
 # several takes the state of the one that has ended for that of all of them.
+FORAGING = Settings(
+    gamma=0.9,
+    lr=1e-3,
+    hidden_dim=128,
+    recurrent=False,
+    target_interval=50,
+    epsilon_steps=20_000,
+    updates_per_episode=4.0,
+    n_envs=1,
+)
 TUNED = {
-    "Foraging-5x5-2p-1f-v3": Settings(
-        gamma=0.9,
-        lr=1e-3,
-        hidden_dim=128,
-        recurrent=False,
-        target_interval=50,
-        epsilon_steps=20_000,
-        updates_per_episode=4.0,
-        n_envs=1,
-    ),
+    ("Foraging-5x5-2p-1f-v3", "vdn"): FORAGING,
+    # with the usual mixer both sides' QMIX come to values far above any return, and learn nothing
+    ("Foraging-5x5-2p-1f-v3", "qmix"): replace(FORAGING, embed_dim=8, hyper_dim=16),
 }
 
 
-def settings(env: str) -> Settings:
-    """Those for `spread` or an id of lbforaging."""
-    return TUNED.get(env, Settings())
+def settings(env: str, algorithm: str) -> Settings:
+    """Those of a method for `spread` or an id of lbforaging."""
+    return TUNED.get((env, algorithm), Settings())
 
 
 def xuance(ours: Settings) -> dict[str, Any]:
@@ -71,6 +80,8 @@ def xuance(ours: Settings) -> dict[str, Any]:
         "decay_step_greedy": ours.epsilon_steps * ours.n_envs,
         "parallels": ours.n_envs,
         "use_rnn": ours.recurrent,
+        "hidden_dim_mixing_net": ours.embed_dim,
+        "hidden_dim_hyper_net": ours.hyper_dim,
     }
     if ours.recurrent:
         told |= {"representation": "Basic_RNN", "rnn": "GRU", "fc_hidden_sizes": [width]}

@@ -89,7 +89,7 @@ def settings() -> Namespace:
         changes |= {"env_name": "lbforaging", "env_id": flags.env}
         changes |= {"vectorize": "DummyVecMultiAgentEnv", "rnn": "GRU"}
     if flags.settings == "equal":
-        ours = tuned.settings(flags.env)
+        ours = tuned.settings(flags.env, flags.algorithm)
         changes |= RECURRENT | {"N_recurrent_layers": 1, "dropout": 0}
         changes |= tuned.xuance(ours)
         if not ours.recurrent:
@@ -108,7 +108,15 @@ def used(agents: Any) -> dict[str, Any]:
         "target_interval": learner.sync_frequency,
         "epsilon_steps": round((agents.start_greedy - agents.end_greedy) / agents.delta_egreedy),
         "n_envs": agents.n_envs,
-    }
+    } | mixer(agents)
+
+
+def mixer(agents: Any) -> dict[str, int]:
+    """The sizes of QMIX's mixer, as built."""
+    if flags.algorithm != "qmix":
+        return {}
+    built = agents.policy.eval_Qtot
+    return {"embed_dim": built.dim_hidden, "hyper_dim": built.dim_hypernet_hidden}
 
 
 def main() -> None:
@@ -117,7 +125,7 @@ def main() -> None:
     REGISTRY_MULTI_AGENT_ENV["lbforaging"] = Foraging
     told = settings()
     agents = AGENTS[flags.algorithm](told, make_envs(told))
-    ours = tuned.settings(flags.env)
+    ours = tuned.settings(flags.env, flags.algorithm)
     if flags.settings == "equal" and not ours.recurrent:
         agents.train_epochs = tuned.after_episodes(agents, ours.updates_per_episode)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):

@@ -11,7 +11,6 @@ import pytest
 from benchmarks import returns
 from benchmarks.peers import tuned
 from vdtoolkit import ALGORITHMS
-from vdtoolkit.config import Config
 
 FORAGING = "Foraging-5x5-2p-1f-v3"
 
@@ -27,24 +26,28 @@ def xuance_holds(told):
         "target_interval": told["sync_frequency"],
         "epsilon_steps": told["decay_step_greedy"] / told["parallels"],
         "n_envs": told["parallels"],
+        "embed_dim": told["hidden_dim_mixing_net"],
+        "hyper_dim": told["hidden_dim_hyper_net"],
     }
 
 
 def test_the_settings_of_an_env_that_is_not_listed_are_our_defaults():
-    ours = tuned.settings("spread")
-    assert ours.of_agents() == {k: getattr(Config(), k) for k in ours.of_agents()}
+    ours = tuned.settings("spread", "qmix")
+    for algorithm in ("vdn", "qmix"):
+        defaults, said = ALGORITHMS[algorithm].Config(), ours.of_agents(algorithm)
+        assert said == {k: getattr(defaults, k) for k in said}
     assert ours.of_training() == {"n_envs": 8, "updates_per_episode": 1.0}
 
 
 def test_every_setting_goes_either_to_the_agents_or_to_training():
-    ours = tuned.settings(FORAGING)
+    ours = tuned.settings(FORAGING, "qmix")
     assert ours.of_agents() | ours.of_training() == asdict(ours)
     assert (ours.gamma, ours.recurrent, ours.updates_per_episode) == (0.9, False, 4.0)
 
 
-@pytest.mark.parametrize("env", ["spread", *tuned.TUNED])
-def test_xuance_is_told_the_same(env):
-    ours = tuned.settings(env)
+@pytest.mark.parametrize("case", [("spread", "vdn"), *tuned.TUNED], ids="-".join)
+def test_xuance_is_told_the_same(case):
+    ours = tuned.settings(*case)
     returns.check(xuance_holds(tuned.xuance(ours)), ours)
 
 
@@ -85,7 +88,7 @@ def test_without_memory_xuance_learns_after_episodes_as_many_moves_as_they_have(
 @pytest.mark.parametrize("algorithm", ["qmix", "vdn"])
 def test_ours_learns_with_the_settings(monkeypatch, algorithm):
     pytest.importorskip("lbforaging")
-    ours, trained = tuned.settings(FORAGING), {}
+    ours, trained = tuned.settings(FORAGING, algorithm), {}
 
     def train(agents, make, moves, seed, **options):
         trained.update(options, config=agents.config, algorithm=agents.name, seed=seed)
@@ -95,7 +98,8 @@ def test_ours_learns_with_the_settings(monkeypatch, algorithm):
     assert returns.ours(FORAGING, algorithm, 10, 3) == [0.0]
     config = trained.pop("config")
     assert isinstance(config, ALGORITHMS[algorithm].Config)
-    assert {k: getattr(config, k) for k in ours.of_agents()} == ours.of_agents()
+    said = ours.of_agents(algorithm)
+    assert {k: getattr(config, k) for k in said} == said
     assert trained == {"algorithm": algorithm, "seed": 3, "n_envs": 1, "updates_per_episode": 4.0}
 
 
