@@ -37,7 +37,8 @@ GAMES = {  # name in the lab -> what it is called here
 }
 METHODS = (
     *("iql", "hysteretic_iql", "lenient_iql", "vdn", "qatten", "qmix", "cw_qmix", "ow_qmix"),
-    *("qtran_base", "qtran_alt", "qplex", "joint_q", "coma"),
+    *("qtran_base", "qtran_alt", "qplex", "qfix"),
+    *("nonmonotonic_qmix", "joint_q", "coma"),
 )
 
 

@@ -28,8 +28,8 @@ GROUPS = (  # the limit's name in `limits_of` ("own": of the runs' own weights),
     ("elu_qmix", "ELU-QMIX", ("qmix",)),
     ("own", "ELU-QMIX, CW's weights", ("cw_qmix",)),
     ("own", "ELU-QMIX, OW's weights", ("ow_qmix",)),
-    ("unrestricted", "any table", ("qtran_base", "qtran_alt", "qplex", "joint_q")),
-    ("", "", ("coma",)),
+    ("unrestricted", "any table", ("qtran_base", "qtran_alt", "qplex", "qfix", "joint_q")),
+    ("", "", ("nonmonotonic_qmix", "coma")),
 )
 BEST = {"gaussian_squeeze": 0.01, "gaussian_squeeze_10": 0.1}  # regret that counts as none
 GROWN = 2.0  # times the largest true value: diverging, in a game of several moves

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         IQLAgents,
         JointQAgents,
         LenientIQLAgents,
+        NonMonotonicQMIXAgents,
         OWQMIXAgents,
         QattenAgents,
+        QFIXAgents,
         QMIXAgents,
         QPLEXAgents,
         QTRANAltAgents,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from vdtoolkit.agents.hysteretic_iql import HystereticIQLConfig
     from vdtoolkit.agents.joint_q import JointQConfig, JointTable
     from vdtoolkit.agents.lenient_iql import LenientIQLConfig
+    from vdtoolkit.agents.nonmonotonic_qmix import NonMonotonicQMIXConfig, UnconstrainedMixer
     from vdtoolkit.agents.qatten import QattenConfig, QattenMixer
+    from vdtoolkit.agents.qfix import QFIXConfig, QFIXMixer
     from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig, UniversalMixer
     from vdtoolkit.agents.qplex import QPLEXConfig, QPLEXMixer
     from vdtoolkit.agents.qtran import CounterfactualNet, JointNet, QTRANConfig
@@ -64,7 +68,9 @@ _HOMES = {
         "LenientIQLAgents",
         "CWQMIXAgents",
         "JointQAgents",
+        "NonMonotonicQMIXAgents",
         "OWQMIXAgents",
+        "QFIXAgents",
         "QMIXAgents",
         "QPLEXAgents",
         "QTRANAltAgents",
@@ -77,7 +83,9 @@ _HOMES = {
     "vdtoolkit.agents.hysteretic_iql": ("HystereticIQLConfig",),
     "vdtoolkit.agents.lenient_iql": ("LenientIQLConfig",),
     "vdtoolkit.agents.joint_q": ("JointQConfig", "JointTable"),
+    "vdtoolkit.agents.nonmonotonic_qmix": ("NonMonotonicQMIXConfig", "UnconstrainedMixer"),
     "vdtoolkit.agents.qatten": ("QattenConfig", "QattenMixer"),
+    "vdtoolkit.agents.qfix": ("QFIXConfig", "QFIXMixer"),
     "vdtoolkit.agents.qmix": ("MonotonicMixer", "QMIXConfig", "UniversalMixer"),
     "vdtoolkit.agents.qplex": ("QPLEXConfig", "QPLEXMixer"),
     "vdtoolkit.agents.qtran": ("CounterfactualNet", "JointNet", "QTRANConfig"),
@@ -134,7 +142,12 @@ __all__ = [
     "LenientIQLAgents",
     "LenientIQLConfig",
     "MonotonicMixer",
+    "NonMonotonicQMIXAgents",
+    "NonMonotonicQMIXConfig",
     "OWQMIXAgents",
+    "QFIXAgents",
+    "QFIXConfig",
+    "QFIXMixer",
     "QMIXAgents",
     "QMIXConfig",
     "QPLEXAgents",
@@ -150,6 +163,7 @@ __all__ = [
     "Team",
     "TeamEnv",
     "TupleTeam",
+    "UnconstrainedMixer",
     "UniversalMixer",
     "VDNAgents",
     "ValueAgents",

@@ -11,6 +11,7 @@ from vdtoolkit import ALGORITHMS, QattenAgents, Team, igm, load
 from vdtoolkit.training import evaluate, train
 
 SMALL = {"batch_size": 3, "hidden_dim": 6, "target_interval": 100, "lr": 0.01}
+READS = ("qmix", "qatten", "qplex", "qfix", "cw_qmix", "ow_qmix", "nonmonotonic_qmix")
 KINDS = {
     "images, no state": ((6, 5, 3), None),
     "images of one plane, image state": ((5, 7), (16, 16, 3)),
@@ -97,11 +98,11 @@ def test_every_algorithm_learns_from_images_and_bytes(name, kind):
 def test_only_who_reads_the_state_has_a_front_for_it(name):
     agents = ALGORITHMS[name](maker("images of one plane, image state")(), **SMALL)
     has = any(True for _ in agents.online.mixer_front.parameters())
-    assert has == (name in ("qmix", "qatten", "qplex", "cw_qmix", "ow_qmix", "coma"))
+    assert has == (name in (*READS, "coma"))
     assert has or not agents.reads_state
 
 
-@pytest.mark.parametrize("name", ["qmix", "qatten", "qplex", "cw_qmix", "ow_qmix"])
+@pytest.mark.parametrize("name", READS)
 def test_what_comes_after_is_seen_by_the_targets_own_front(name):
     agents = ALGORITHMS[name](maker("images, no state")(), **SMALL)
     train(agents, maker("images, no state"), 12, 2)

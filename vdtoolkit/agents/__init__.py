@@ -7,7 +7,9 @@ from vdtoolkit.agents.hysteretic_iql import HystereticIQLAgents
 from vdtoolkit.agents.iql import IQLAgents
 from vdtoolkit.agents.joint_q import JointQAgents
 from vdtoolkit.agents.lenient_iql import LenientIQLAgents
+from vdtoolkit.agents.nonmonotonic_qmix import NonMonotonicQMIXAgents
 from vdtoolkit.agents.qatten import QattenAgents
+from vdtoolkit.agents.qfix import QFIXAgents
 from vdtoolkit.agents.qmix import QMIXAgents
 from vdtoolkit.agents.qplex import QPLEXAgents
 from vdtoolkit.agents.qtran import QTRANAltAgents, QTRANBaseAgents
@@ -27,8 +29,10 @@ ALGORITHMS: dict[str, type[Agents]] = {
         QTRANBaseAgents,
         QTRANAltAgents,
         QPLEXAgents,
+        QFIXAgents,
         CWQMIXAgents,
         OWQMIXAgents,
+        NonMonotonicQMIXAgents,
         JointQAgents,
         COMAAgents,
     )
@@ -44,7 +48,9 @@ __all__ = [
     "IQLAgents",
     "JointQAgents",
     "LenientIQLAgents",
+    "NonMonotonicQMIXAgents",
     "OWQMIXAgents",
+    "QFIXAgents",
     "QMIXAgents",
     "QPLEXAgents",
     "QTRANAltAgents",

@@ -24,6 +24,7 @@ from vdtoolkit.agents import (
     HystereticIQLAgents,
     IQLAgents,
     LenientIQLAgents,
+    NonMonotonicQMIXAgents,
     OWQMIXAgents,
     QattenAgents,
     QTRANAltAgents,
@@ -221,6 +222,27 @@ def value_loss(agents: Agents, batch: EpisodeBatch) -> Tensor:
         online, target = words(agents, e)
         with torch.no_grad():
             y = targets(agents, e, online, target, q_tot)
+        for t in range(len(e)):
+            terms.append((q_tot(agents, online, e, t, e.actions[t]) - y[t]).square())
+    return mean(terms)
+
+
+def sarsa_loss(agents: Any, batch: EpisodeBatch) -> Tensor:
+    """Mean over moves of (Q_tot(u) - y)^2, y by Q_tot^- at the next move, else the greedy."""
+    terms, c = [], agents.config
+    for e in episodes(agents, batch):
+        online, target = words(agents, e)
+        with torch.no_grad():
+            after = []
+            for t in range(1, len(e) + 1):
+                follows = c.sarsa and t < len(e)
+                u = (
+                    e.actions[t]
+                    if follows
+                    else best(agents, online if c.double_q else target, e, t)
+                )
+                after.append(q_tot(agents, target, e, t, u))
+            y = returns(e.reward, after, e.terminated, c.gamma, c.td_lambda)
         for t in range(len(e)):
             terms.append((q_tot(agents, online, e, t, e.actions[t]) - y[t]).square())
     return mean(terms)
@@ -431,6 +453,7 @@ FORMULAS: dict[type[Agents], Loss] = {  # of the closest of a class's bases
     QTRANAltAgents: qtran_alt_loss,
     QTRANBaseAgents: qtran_base_loss,
     OWQMIXAgents: weighted_loss,
+    NonMonotonicQMIXAgents: sarsa_loss,
     QattenAgents: qatten_loss,
     IQLAgents: independent_loss,
     COMAAgents: coma_loss,

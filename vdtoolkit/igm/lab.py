@@ -72,10 +72,14 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
     # utilities tend to tie, and lambda must tell joint actions apart before they can part again:
     # more kernels, larger steps and the noise of smaller batches bring it about (docs/methods.md)
     "qplex": {"lr": 1e-2, "batch_size": 16, "n_kernels": 30},
+    # the same tie, and the same ways out of it
+    "qfix": {"lr": 1e-2, "batch_size": 16},
     # matrix games want more optimism than long tasks
     "hysteretic_iql": {"beta": 0.1},
     # partners never stop playing at random, so leniency does not end: beta = exp(-2)
     "lenient_iql": {"cooling": 0.0, "ceiling_decay": 1.0},
+    # its paper asks for play near the greedy actions
+    "nonmonotonic_qmix": {"epsilon_end": 0.05, "epsilon_steps": 10_000},
     # a policy under uniform play would never learn: the floor falls, and its own play is the data
     "coma": {"epsilon_start": 0.5, "epsilon_end": 0.05, "epsilon_steps": 10_000},
 }
