@@ -12,8 +12,8 @@ bit.  Sums are in another order, so gradients agree to rounding (about 1e-6 of t
 parameters drift apart as rounding is multiplied over gradient steps.  At gradient steps 1, 2, 4, 8
 ... a team's gradient is worked out by the team alone and held against its share of the batch's.
 
-Parameters, targets and Adam's averages of a team are views into the stacks while it plays, so that
-an audit sees them as they are; in the end they are its own again.  Its replay is filled then.
+Parameters and targets of a team are views into the stacks while it plays, so that an audit sees
+them as they are; in the end they are its own again, and so are its optimiser and its replay.
 """
 
 from __future__ import annotations
@@ -322,22 +322,11 @@ class _Learner:
         self.fixed = _unlike(teams)
         for stack in self.online.values():
             stack.requires_grad_(True)
-        own = teams[0].optimizer
-        self.optimizer = torch.optim.Adam(list(self.online.values()), **own.defaults)
-        for name, stack in self.online.items():
-            state = {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(stack, requires_grad=False),
-                "exp_avg_sq": torch.zeros_like(stack, requires_grad=False),
-            }
-            self.optimizer.state[stack] = state
-            for s, agents in enumerate(teams):
-                parameter = agents.online.get_parameter(name)
-                agents.optimizer.state[parameter] = {
-                    key: x if key == "step" else x[s] for key, x in state.items()
-                }
-        self.updates = 0
+        stacks = list(self.online.values())
+        self.clipped = [torch.empty_like(stack) for stack in stacks]  # new memory costs more
+        self.optimizer = torch.optim.Adam(stacks, **teams[0].optimizer.defaults)
         c = teams[0].config
+        self.updates = 0
         self.counts = not (c.td_lambda or c.last_action)  # kinds of moves, instead of repeating
         self.largest = torch.zeros(2)  # norm of a gradient and loss, of those looked at
 
@@ -378,15 +367,14 @@ class _Learner:
             valid = torch.from_numpy(found).float().reshape(s, k, 1)
         else:
             data, valid = episodes(columns, drawn), torch.ones(drawn.shape, dtype=torch.bool)
-        self.optimizer.zero_grad(set_to_none=True)
 
         def loss(parameters: dict[str, Tensor], data: Data, valid: Tensor) -> Tensor:
             kind = _OneShot if one_shot else _Batch
             return functional_call(self.module, parameters, (data, valid, kind))
 
         named = {
-            **{f"online.{name}": stack for name, stack in self.online.items()},
-            **{f"target.{name}": stack for name, stack in self.target.items()},
+            **{f"online.{name}": _turned(stack) for name, stack in self.online.items()},
+            **{f"target.{name}": _turned(stack) for name, stack in self.target.items()},
             **self.fixed,
         }
         try:
@@ -400,27 +388,9 @@ class _Learner:
             raise CannotStackError(
                 f"{self.teams[0].label}: its loss cannot be mapped over seeds: {error}"
             ) from error
-        if not self.updates:
-            self._lay_out_like(grads)
         for stack, grad in zip(stacks, grads, strict=True):
-            stack.grad = _strided_like(grad, stack)
+            stack.grad = grad
         return losses.detach()
-
-    def _lay_out_like(self, grads: Sequence[Tensor | None]) -> None:
-        """Stacks take the order in memory of their gradients: else each of those is turned."""
-        for (name, stack), grad in zip(self.online.items(), grads, strict=True):
-            if grad is None or grad.stride() == stack.stride() or not _is_dense(grad):
-                continue
-            own = [agents.online.get_parameter(name) for agents in self.teams]
-            state = self.optimizer.state[stack]
-            state.update({k: _strided_like(x, grad) for k, x in state.items() if k != "step"})
-            stack.data = _strided_like(stack.data, grad)
-            target = self.target[name] = _strided_like(self.target[name], grad)
-            for s, (agents, parameter) in enumerate(zip(self.teams, own, strict=True)):
-                parameter.data = stack.data[s]
-                agents.target.get_parameter(name).data = target[s]
-                averages = agents.optimizer.state[parameter]
-                averages.update({k: x[s] for k, x in state.items() if k != "step"})
 
     def _all_agree(self, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
         """Whether teams find the same on their own: at first all of them, later most of a few.
@@ -443,7 +413,7 @@ class _Learner:
         difference, norm = torch.zeros(()), torch.zeros(())
         for (name, parameter), grad in zip(own.items(), found, strict=True):
             shared = self.online[name].grad
-            ours = torch.zeros_like(parameter) if shared is None else shared[s]
+            ours = torch.zeros_like(parameter) if shared is None else _turned(shared)[s]
             theirs = torch.zeros_like(parameter) if grad is None else grad
             difference += (ours - theirs).square().sum()
             norm += theirs.square().sum()
@@ -455,12 +425,13 @@ class _Learner:
     def _clip(self) -> None:
         """Cut each team's gradient to `grad_clip`."""
         learning = [p for p in self.online.values() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(p.grad, dim=[*range(1, p.dim())]) for p in learning]
+        norms = [torch.linalg.vector_norm(p.grad.flatten(1), dim=1) for p in learning]
         norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
         share = (self.teams[0].config.grad_clip / (norm + 1e-6)).clamp(max=1.0)
         if (share < 1).any():
-            for p in learning:  # not in place: two may have one gradient
-                p.grad = p.grad * share.reshape(-1, *[1] * (p.dim() - 1))
+            for p, own in zip(self.online.values(), self.clipped, strict=True):
+                if p.grad is not None:  # not in place: two may have one gradient
+                    p.grad = torch.mul(p.grad, share.reshape(-1, *[1] * (p.dim() - 1)), out=own)
 
     def _step_sizes(self) -> set[float]:
         found = {float(agents.optimizer.param_groups[0]["lr"]) for agents in self.teams}
@@ -469,44 +440,36 @@ class _Learner:
         return found
 
     def let_go(self) -> None:
-        """Each team's parameters and averages as memory of its own."""
-        for agents in self.teams:
+        """Each team's parameters, and Adam's averages of them, as memory of its own."""
+        for s, agents in enumerate(self.teams):
             for parameter in (*agents.online.parameters(), *agents.target.parameters()):
                 parameter.data = _own(parameter.data)
-            for parameter, state in list(agents.optimizer.state.items()):
-                agents.optimizer.state[parameter] = {k: _own(x) for k, x in state.items()}
-                if not state["step"]:  # it never learned: Adam then has nothing of it
-                    del agents.optimizer.state[parameter]
+            for name, stack in self.online.items():
+                state = self.optimizer.state.get(stack)  # none where it never learned
+                if state:
+                    agents.optimizer.state[agents.online.get_parameter(name)] = {
+                        key: _own(x if key == "step" else _turned(x)[s]) for key, x in state.items()
+                    }
 
 
 def _stacked(nets: list[Any]) -> dict[str, Tensor]:
-    """Parameters by name, [S, ...]; those of the nets become views into them."""
+    """Parameters by name, [S, ...], `_turned`; those of the nets become views into them."""
     stacks = {}
     for name, _ in nets[0].named_parameters():
         own = [net.get_parameter(name) for net in nets]
-        stacks[name] = torch.stack([one.detach() for one in own])
-        for one, view in zip(own, stacks[name], strict=True):
+        stacks[name] = _own(_turned(torch.stack([one.detach() for one in own])))
+        for one, view in zip(own, _turned(stacks[name]), strict=True):
             one.data = view
     return stacks
 
 
+def _turned(x: Tensor) -> Tensor:
+    """[S, ..., out, in] <-> [S, ..., in, out]: in this order autograd lays out gradients."""
+    return x.mT if x.dim() > 2 else x
+
+
 def _own(x: Tensor) -> Tensor:
     return x.clone(memory_format=torch.contiguous_format)
-
-
-def _strided_like(x: Any, like: Tensor) -> Any:
-    """x in the memory order of another tensor of its shape."""
-    if x is None or x.stride() == like.stride():
-        return x
-    return x.new_empty_strided(like.shape, like.stride()).copy_(x)
-
-
-def _is_dense(x: Tensor) -> bool:
-    """Whether its numbers fill one piece of memory, in whatever order, seeds outermost."""
-    axes = sorted((stride, n) for stride, n in zip(x.stride(), x.shape, strict=True) if n > 1)
-    sizes = [n for _, n in axes]
-    whole = [stride for stride, _ in axes] == [math.prod(sizes[:i]) for i in range(len(sizes))]
-    return whole and x.stride(0) == x[0].numel()
 
 
 def _unlike(teams: Sequence[Agents]) -> dict[str, Tensor]:
