@@ -323,7 +323,7 @@ class _Learner:
         for stack in self.online.values():
             stack.requires_grad_(True)
         stacks = list(self.online.values())
-        self.clipped = [torch.empty_like(stack) for stack in stacks]  # new memory costs more
+        self.space = [torch.empty_like(stack) for stack in stacks]  # new memory costs more
         self.optimizer = torch.optim.Adam(stacks, **teams[0].optimizer.defaults)
         c = teams[0].config
         self.updates = 0
@@ -388,8 +388,10 @@ class _Learner:
             raise CannotStackError(
                 f"{self.teams[0].label}: its loss cannot be mapped over seeds: {error}"
             ) from error
-        for stack, grad in zip(stacks, grads, strict=True):
-            stack.grad = grad
+        for stack, grad, own in zip(stacks, grads, self.space, strict=True):
+            # fused Adam reads memory as it lies, whatever the strides
+            same = grad is None or grad.stride() == stack.stride()
+            stack.grad = grad if same else own.copy_(grad)
         return losses.detach()
 
     def _all_agree(self, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
@@ -429,7 +431,7 @@ class _Learner:
         norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
         share = (self.teams[0].config.grad_clip / (norm + 1e-6)).clamp(max=1.0)
         if (share < 1).any():
-            for p, own in zip(self.online.values(), self.clipped, strict=True):
+            for p, own in zip(self.online.values(), self.space, strict=True):
                 if p.grad is not None:  # not in place: two may have one gradient
                     p.grad = torch.mul(p.grad, share.reshape(-1, *[1] * (p.dim() - 1)), out=own)
 
