@@ -161,7 +161,7 @@ def test_moves_are_counted_wherever_they_can_be(monkeypatch):
 
     monkeypatch.setattr(_Learner, "step", watched)
     together(VDNAgents, qtran_game, 96)
-    together(VDNAgents, lambda: mmdp_v0.parallel_env(max_cycles=4), 384)
+    together(VDNAgents, lambda: mmdp_v0.parallel_env(max_cycles=4), 240)
     assert {counts for counts, _ in seen} == {True}
     assert max(kinds for _, kinds in seen) == 9  # and eight of the mmdp's 256 episodes
 
@@ -332,45 +332,88 @@ def test_what_cannot_be_one_batch_is_refused():
 # -- the lab ----------------------------------------------------------------------------------
 
 
-def run(names, batch, seeds=17, game="nonmonotonic", progress=lambda n: None, jobs=1):
+def run(names, batch, seeds=5, game="nonmonotonic", progress=lambda n: None, moves=192):
     small = {"hidden_dim": 8, "batch_size": 8}
     return lab.run_lab(
         named_game(game),
         names,
         seeds=seeds,
-        moves=192,
+        moves=moves,
         configs={n: dataclasses.replace(lab.lab_config(n), **small) for n in names},
         batch=batch,
-        jobs=jobs,
         progress=progress,
     )
 
 
-def test_the_lab_trains_many_seeds_as_one_batch_with_the_same_results():
+@pytest.fixture
+def batches(monkeypatch):
+    """How many seeds each batch has that the lab trains."""
+    sizes = []
+    play = lab.play_seeds
+
+    def counted(teams, *args, **told):
+        sizes.append(len(teams))
+        play(teams, *args, **told)
+
+    monkeypatch.setattr(lab, "play_seeds", counted)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("game", "names", "moves"), [("nonmonotonic", ["vdn", "ow_qmix"], 192), ("mmdp", ["vdn"], 640)]
+)
+def test_the_lab_trains_seeds_as_one_batch_with_the_same_results(game, names, moves, batches):
     told = []
-    ones, manys = run(["vdn", "ow_qmix"], 1), run(["vdn", "ow_qmix"], 50, progress=told.append)
-    assert sum(told) == 2 * 17 * 192
+    ones = run(names, 1, game=game, moves=moves)
+    assert not batches
+    manys = run(names, 50, game=game, progress=told.append, moves=moves)
+    assert batches == [5] * len(names)
+    assert sum(told) == len(names) * 5 * moves
     for one, many in zip(ones.methods, manys.methods, strict=True):
-        assert [s.seed for s in many.seeds] == list(range(17))
+        assert [s.seed for s in many.seeds] == list(range(5))
         for s, t in zip(one.seeds, many.seeds, strict=True):
             assert (s.seed, s.verdict, s.team_return) == (t.seed, t.verdict, t.team_return)
             assert [h.moves for h in s.history] == [h.moves for h in t.history]
             for h, i in zip(s.history, t.history, strict=True):
-                np.testing.assert_allclose(
-                    i.audit.states[0].q_tot, h.audit.states[0].q_tot, atol=1e-4
-                )
+                for state, other in zip(h.audit.states, i.audit.states, strict=True):
+                    assert state.greedy == other.greedy
+                    np.testing.assert_allclose(other.q_tot, state.q_tot, atol=1e-4)
 
 
 def test_what_is_one_batch_does_not_depend_on_the_number_of_processes():
-    todo = [lab.Job(None, "vdn", lab.lab_config("vdn"), s, 1) for s in range(5)]
-    assert [len(each) for each in lab.in_batches(todo, 50)] == [1] * 5
-    todo = [lab.Job(qtran_game, "vdn", lab.lab_config("vdn"), s, 1) for s in range(16)]
-    assert [len(each) for each in lab.in_batches(todo, 50)] == [8, 8]
-    assert [len(each) for each in lab.in_batches(todo, 4)] == [4] * 4
-    assert [len(each) for each in lab.in_batches(todo, 1)] == [1] * 16
-    assert [job.seed for each in lab.in_batches(todo, 5) for job in each] == list(range(16))
+    def sizes(seeds, batch, name="vdn"):
+        todo = [lab.Job(qtran_game, name, lab.lab_config(name), s, 1) for s in range(seeds)]
+        parts = lab.in_batches(todo, batch)
+        assert [job.seed for part in parts for job in part] == list(range(seeds))
+        return [len(part) for part in parts]
+
+    assert sizes(3, 50) == [1] * 3
+    assert sizes(5, 50) == [5]
+    assert sizes(16, 50) == [8, 8]
+    assert sizes(16, 5) == [4] * 4
+    assert sizes(16, 1) == [1] * 16
+    assert sizes(120, 50) == [40] * 3
+    assert sizes(5, 50, "coma") == [1] * 5
 
 
-def test_the_lab_says_which_seeds_it_trains_one_after_another():
-    with pytest.warns(UserWarning, match="one after another: Lenient IQL has its own note"):
-        run(["lenient_iql"], 50)
+@pytest.mark.parametrize("name", sorted(ALONE))
+def test_the_lab_says_which_seeds_it_trains_one_after_another(name, batches):
+    with pytest.warns(UserWarning, match="one after another: .* has its own"):
+        many = run([name], 50, seeds=16, moves=32)
+    assert not batches
+    assert [s.seed for s in many.methods[0].seeds] == list(range(16))
+
+
+def test_where_a_batch_fails_seeds_are_trained_one_after_another(monkeypatch):
+    def fails(teams, *args, callback, **told):
+        callback(teams[0])
+        raise CannotStackError("no")
+
+    told = []
+    ones = run(["vdn"], 1)
+    monkeypatch.setattr(lab, "play_seeds", fails)
+    with pytest.warns(UserWarning, match="one after another: no"):
+        manys = run(["vdn"], 50, progress=told.append)
+    assert sum(told) == 5 * 192
+    for one, many in zip(ones.methods[0].seeds, manys.methods[0].seeds, strict=True):
+        np.testing.assert_array_equal(one.audit.states[0].q_tot, many.audit.states[0].q_tot)

@@ -80,6 +80,8 @@ def play_seeds(
     refuse(teams)
     if len(seeds) != len(teams):
         raise ValueError(f"{len(seeds)} seeds for {len(teams)} teams: give each its own")
+    if not updates_per_episode >= 0:
+        raise ValueError(f"updates_per_episode={updates_per_episode}: it must be at least 0")
     if every < 1:
         raise ValueError(f"every={every}: the callback needs at least one move between calls")
     tell = callback or (lambda agents: None)
