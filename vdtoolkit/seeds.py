@@ -302,6 +302,11 @@ class _OneShot(EpisodeBatch):
     bootstraps = False  # type: ignore[assignment]
 
 
+def _batch(kind: type[EpisodeBatch], data: Data, valid: Tensor) -> EpisodeBatch:
+    *seen, actions, reward, terminated = data
+    return kind(View(*seen), actions, reward, terminated, valid)
+
+
 class _Loss(nn.Module):
     """A team's loss as a function of its parameters."""
 
@@ -311,7 +316,7 @@ class _Loss(nn.Module):
 
     def forward(self, data: Data, valid: Tensor, kind: type[EpisodeBatch]) -> Tensor:
         """The loss alone; data [B, ...], valid [B, T]."""
-        return self.of(kind(View(*data[:4]), *data[4:], valid))[0]
+        return self.of(_batch(kind, data, valid))[0]
 
 
 class _Learner:
@@ -364,9 +369,9 @@ class _Learner:
         counts = self.counts and k <= n
         if counts:
             data = episodes(columns, np.arange(k)[:, None])
-            own = drawn.reshape(s, n) + k * np.arange(s)[:, None]
-            found = np.bincount(own.ravel(), minlength=s * k)
-            valid = torch.from_numpy(found).float().reshape(s, k, 1)
+            each = drawn.reshape(s, n) + k * np.arange(s)[:, None]
+            often = np.bincount(each.ravel(), minlength=s * k)
+            valid = torch.from_numpy(often).float().reshape(s, k, 1)
         else:
             data, valid = episodes(columns, drawn), torch.ones(drawn.shape, dtype=torch.bool)
 
@@ -411,7 +416,7 @@ class _Learner:
         """Whether team s finds the same loss and gradient on its own."""
         agents, data = self.teams[s], episodes(columns, drawn[s])
         valid = torch.ones(drawn[s].shape, dtype=torch.bool)
-        loss, _ = agents.loss(EpisodeBatch(View(*data[:4]), *data[4:], valid))
+        loss, _ = agents.loss(_batch(EpisodeBatch, data, valid))
         own = dict(agents.online.named_parameters())
         found = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
         difference, norm = torch.zeros(()), torch.zeros(())
@@ -428,8 +433,8 @@ class _Learner:
 
     def _clip(self) -> None:
         """Cut each team's gradient to `grad_clip`."""
-        learning = [p for p in self.online.values() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(p.grad.flatten(1), dim=1) for p in learning]
+        grads = [p.grad for p in self.online.values() if p.grad is not None]
+        norms = [torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]
         norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
         share = (self.teams[0].config.grad_clip / (norm + 1e-6)).clamp(max=1.0)
         if (share < 1).any():
