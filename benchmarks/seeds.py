@@ -23,6 +23,7 @@ from vdtoolkit.igm.game import named_game
 
 GAME = "nonmonotonic"
 PROCESSES = 2
+METHODS = ["vdn", "qmix", "qtran_base", "qplex", "ow_qmix", "joint_q"]
 
 
 def _ready() -> None:
@@ -66,7 +67,7 @@ def compared(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="+", default=["vdn", "qmix", "qtran_base", "qplex"])
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--moves", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--alone", type=int, default=8, help="seeds timed one after another")

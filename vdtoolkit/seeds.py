@@ -2,8 +2,9 @@
 
 Nets are tiny here: most of a gradient step goes into calling kernels, not into sums.  So the
 parameters of S teams are stacked, `loss` is mapped over them (`torch.vmap`), and one Adam serves
-all.  And in a finite game a batch holds the same few episodes many times over: each kind of them
-is looked at once and counts as often as it was drawn.
+all.  And in a finite game a batch holds the same few moves many times over: each kind of them is
+looked at once and counts as often as it was drawn (not with TD(lambda) or last actions as inputs,
+where moves hang together).
 
 Nothing else changes.  Every team keeps its own generators, and draws from them as it does alone:
 its networks at the start, its moves and the episodes of every gradient step are the same bit for
@@ -11,8 +12,8 @@ bit.  Sums are in another order, so gradients agree to rounding (about 1e-6 of t
 parameters drift apart as rounding is multiplied over gradient steps.  At gradient steps 1, 2, 4, 8
 ... a team's gradient is worked out by the team alone and held against its share of the batch's.
 
-Parameters, targets and Adam's averages of a team are views into the stacks while it plays, so that
-an audit sees them as they are; in the end they are its own again.  Its replay is filled then.
+Parameters and targets of a team are views into the stacks while it plays, so that an audit sees
+them as they are; in the end they are its own again, and so are its optimiser and its replay.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ OURS = (
 AGREE = 1e-3  # of the norm: how far a team's own gradient may be from its share of the batch's
 ROUNDING = 1e-5  # likewise of the largest norm so far: what is left where sums cancel
 ASKED = 3  # teams whose gradient is looked at on the way; most of them must agree
-KINDS = 4096  # of episodes that are told apart
+SEEN = ("obs", "state", "available", "alive")  # of a moment; the rest is of what led there
 
 Data = tuple[Tensor, ...]  # obs, state, available, alive, actions, reward, terminated
+Columns = dict[str, np.ndarray]  # what a replay holds of each kind of moves, [K, 2, ...]
 
 
 class CannotStackError(ValueError):
@@ -78,6 +80,8 @@ def play_seeds(
     refuse(teams)
     if len(seeds) != len(teams):
         raise ValueError(f"{len(seeds)} seeds for {len(teams)} teams: give each its own")
+    if not updates_per_episode >= 0:
+        raise ValueError(f"updates_per_episode={updates_per_episode}: it must be at least 0")
     if every < 1:
         raise ValueError(f"every={every}: the callback needs at least one move between calls")
     tell = callback or (lambda agents: None)
@@ -91,7 +95,7 @@ def play_seeds(
         for _ in range(n):
             updates += 1
             if games.n_stored >= teams[0].config.batch_size:
-                learner.step(games.drawn(), games.kinds())
+                learner.step(games.drawn(), games.columns)
 
     def owed() -> int:
         return int(owed_each * games.episodes) - updates
@@ -135,25 +139,23 @@ def refuse(teams: Sequence[Agents]) -> None:
 
 
 class _Games:
-    """S teams' episodes side by side, all of one length, and every team's replay of their kinds.
+    """S teams' episodes side by side, all of one length, and every team's replay of them.
 
-    Two episodes are of one kind if all that is seen, done and paid in them is the same.
+    Two moves are of one kind if all that is seen before and after, done and paid is the same.
     """
 
     def __init__(
         self, teams: Sequence[Agents], env: Any, n_envs: int, seeds: Sequence[int]
     ) -> None:
-        self.teams, self.n_envs, c = teams, n_envs, teams[0].config
-        self.team = teams[0].team
+        self.teams, self.n_envs = teams, n_envs
+        self.team, self.size = teams[0].team, teams[0].config.buffer_size
         self.envs = FiniteStream(env, n_envs * len(teams), self.team)
         self.step = self.envs.reset(seeds)
         self.moves = self.episodes = 0  # of each team
-        self.size = c.buffer_size
-        self.stored = np.zeros((len(teams), self.size), np.int32)  # the kind in each slot
+        self.open: list[np.ndarray] = []  # kinds of the moves of episodes in progress, [S * E] each
+        self.stored = np.zeros((len(teams), self.size, 0), np.int32)  # likewise, [S, slots, T]
         self.numbers: dict[bytes, int] = {}
-        self.columns: dict[str, list[np.ndarray]] = {}  # of each kind, T+1 moments
-        self.open: list[tuple[np.ndarray, np.ndarray, Step]] = [self._moment(None, self.step)]
-        self._tables: tuple[int, Data] | None = None
+        self.columns: Columns = {}  # where each kind began, and what it led to
 
     # -- playing --------------------------------------------------------------------------
 
@@ -173,6 +175,7 @@ class _Games:
             self.moves += e
             for agents in self.teams:
                 agents.moves = self.moves
+        self.places = self.envs.places.copy()
         self.envs.send(self.actions)
 
     def _first_moves(self) -> np.ndarray:
@@ -187,57 +190,56 @@ class _Games:
 
     def receive(self) -> None:
         """What the moves led to; episodes that are over are stored."""
-        self.step = step = self.envs.receive()
-        last = step.last
-        if last.any() != last.all() or step.first.any() != step.first.all():
+        before, self.step = self.step, self.envs.receive()
+        last, first = self.step.last, self.step.first
+        if last.any() != last.all() or first.any() != first.all():
             raise CannotStackError("episodes differ in length: seeds keep no common step")
-        if step.first[0]:
-            self.open = []
-        self.open.append(self._moment(self.actions, step))
+        if first[0]:
+            return
+        self.open.append(self._kinds(before, self.step))
         if last[0]:
-            self._store()
+            self._store(np.stack(self.open, -1))
+            self.open = []
 
-    def _moment(self, actions: np.ndarray | None, step: Step) -> Any:
-        none = np.zeros((step.n_envs, len(self.team.agents)), np.int64)
-        taken = none if actions is None or step.first[0] else actions
-        return self.envs.places.copy(), taken, step
+    def _kinds(self, before: Step, after: Step) -> np.ndarray:
+        """The kind of each move just made; of new ones it is written down what they hold."""
+        paid = after.reward.view(np.int32)
+        keys = np.column_stack([self.places, self.actions, paid, self.envs.places])
+        keys = np.ascontiguousarray(keys, np.int64)
+        found, rows, which = np.unique(
+            keys.view(f"V{keys.shape[1] * 8}")[:, 0], return_index=True, return_inverse=True
+        )
+        known = [key.tobytes() for key in found]
+        new = rows[[key not in self.numbers for key in known]]
+        numbers = [self.numbers.setdefault(key, len(self.numbers)) for key in known]
+        if len(new):
+            replay: Any = self.teams[0].replay
+            for name, column in replay.columns.items():
+                seen = name in SEEN
+                led_to = self.actions if name == "actions" else getattr(after, name)
+                began = getattr(before, name) if seen else np.zeros_like(led_to)
+                held = np.stack([began[new], led_to[new]], 1).astype(column.dtype)
+                so_far = self.columns.get(name, held[:0])
+                self.columns[name] = np.concatenate([so_far, held])
+        return np.array(numbers, np.int32)[which]
 
-    def _store(self) -> None:
-        s, e = len(self.teams), self.n_envs
-        parts = [
-            np.column_stack([at, taken, step.reward.view(np.int32)])
-            for at, taken, step in self.open
-        ]
-        keys = np.ascontiguousarray(np.concatenate(parts, 1, dtype=np.int64))
-        whole = keys.view(f"V{keys.shape[1] * 8}")[:, 0]
-        _, rows, which = np.unique(whole, return_index=True, return_inverse=True)
-        numbers = np.array([self._number(keys[row].tobytes(), row) for row in rows], np.int32)
-        slots = np.arange(self.episodes, self.episodes + e) % self.size
-        if e > self.size:  # the first of them are overwritten at once
-            slots = slots[-self.size :]
-        kinds = numbers[which.reshape(s, e)]
-        self.stored[:, slots] = kinds[:, -len(slots) :]
+    def _store(self, kinds: np.ndarray) -> None:
+        s, e, length = len(self.teams), self.n_envs, kinds.shape[1]
+        if not self.episodes:
+            replay: Any = self.teams[0].replay
+            if (self.size + e) * (length + 1) >= replay.n_rows:
+                raise CannotStackError(
+                    "buffer_bytes is reached before buffer_size: seed by seed then"
+                )
+            self.stored = np.zeros((s, self.size, length), np.int32)
+        if length != self.stored.shape[2]:
+            raise CannotStackError("episodes differ in length: seeds keep no common step")
+        kept = np.arange(e)[-self.size :]  # more would be overwritten at once
+        slots = (self.episodes + kept) % self.size
+        self.stored[:, slots] = kinds.reshape(s, e, length)[:, kept]
         self.episodes += e
         for agents in self.teams:
             agents.episodes = self.episodes
-
-    def _number(self, key: bytes, row: int) -> int:
-        """The kind of the episode in this row; what it holds is written down the first time."""
-        if key in self.numbers:
-            return self.numbers[key]
-        if len(self.numbers) == KINDS:
-            raise CannotStackError(f"more than {KINDS} kinds of episodes: seed by seed then")
-        replay: Any = self.teams[0].replay
-        length = len(self.open)
-        if not self.numbers and (self.size + self.n_envs) * length >= replay.n_rows:
-            raise CannotStackError("buffer_bytes is reached before buffer_size: seed by seed then")
-        for name, column in replay.columns.items():
-            moments = [
-                taken[row] if name == "actions" else getattr(step, name)[row]
-                for _, taken, step in self.open
-            ]
-            self.columns.setdefault(name, []).append(np.array(moments, column.dtype))
-        return self.numbers.setdefault(key, len(self.numbers))
 
     # -- learning -------------------------------------------------------------------------
 
@@ -247,37 +249,45 @@ class _Games:
         return min(self.episodes, self.size)
 
     def drawn(self) -> np.ndarray:
-        """The kinds of each team's next batch, [S, B], by its own dice."""
+        """The kinds of moves in each team's next batch, [S, B, T], by its own dice."""
         b, n = self.teams[0].config.batch_size, self.n_stored
         which = np.stack(
             [a._sample_rng.choice(n, b, replace=False, shuffle=False) for a in self.teams]
         )
         slots = (self.episodes - n + which) % self.size
-        return np.take_along_axis(self.stored, slots, 1)
-
-    def kinds(self) -> Data:
-        """All kinds of episodes as one batch, [K, ...]."""
-        k = len(self.numbers)
-        if self._tables is None or self._tables[0] != k:
-            c = {name: torch.from_numpy(np.stack(all_)) for name, all_ in self.columns.items()}
-            state = c["state"] if "state" in c else c["obs"].flatten(2)
-            seen = (c["obs"], state, c["available"], c["alive"])
-            led_to = (c["actions"].long(), c["reward"], c["terminated"])
-            self._tables = k, (*seen, *(x[:, 1:] for x in led_to))
-        return self._tables[1]
+        return self.stored[np.arange(len(slots))[:, None], slots]
 
     def write_back(self) -> None:
         """Every team's replay as it would be: the same episodes in the same slots."""
-        slots = (self.episodes - self.n_stored + np.arange(self.n_stored)) % self.size
-        if not len(slots):
+        if not self.episodes:
             return
-        tables = {name: np.stack(all_) for name, all_ in self.columns.items()}
+        slots = (self.episodes - self.n_stored + np.arange(self.n_stored)) % self.size
         for agents, stored in zip(self.teams, self.stored, strict=True):
             assert agents.replay is not None
-            kinds = stored[slots]
-            rows = {n: t[kinds].reshape(-1, *t.shape[2:]) for n, t in tables.items()}
-            lengths = np.full(len(kinds), next(iter(tables.values())).shape[1] - 1)
+            which = stored[slots]  # [n_stored, T]
+            rows = {
+                name: np.concatenate([x[which[:, :1], 0], x[which, 1]], 1).reshape(-1, *x.shape[2:])
+                for name, x in self.columns.items()
+            }
+            lengths = np.full(len(which), which.shape[1])
             agents.replay.fill({**rows, "moves": lengths}, self.episodes)
+
+
+def episodes(columns: Columns, kinds: np.ndarray) -> Data:
+    """Episodes of these kinds of moves: [..., T] -> seen [..., T+1, ...], led to [..., T, ...]."""
+    which = torch.from_numpy(kinds).long()
+
+    def along(name: str) -> Tensor:
+        x = torch.from_numpy(columns[name])
+        return torch.cat([x[which[..., :1], 0], x[which, 1]], which.dim() - 1)
+
+    def led_to(name: str) -> Tensor:
+        return torch.from_numpy(columns[name])[which, 1]
+
+    obs = along("obs")
+    state = along("state") if "state" in columns else obs.flatten(-2)
+    seen = (obs, state, along("available"), along("alive"))
+    return (*seen, led_to("actions").long(), led_to("reward"), led_to("terminated"))
 
 
 class _Batch(EpisodeBatch):
@@ -292,6 +302,11 @@ class _OneShot(EpisodeBatch):
     bootstraps = False  # type: ignore[assignment]
 
 
+def _batch(kind: type[EpisodeBatch], data: Data, valid: Tensor) -> EpisodeBatch:
+    *seen, actions, reward, terminated = data
+    return kind(View(*seen), actions, reward, terminated, valid)
+
+
 class _Loss(nn.Module):
     """A team's loss as a function of its parameters."""
 
@@ -301,7 +316,7 @@ class _Loss(nn.Module):
 
     def forward(self, data: Data, valid: Tensor, kind: type[EpisodeBatch]) -> Tensor:
         """The loss alone; data [B, ...], valid [B, T]."""
-        return self.of(kind(View(*data[:4]), *data[4:], valid))[0]
+        return self.of(_batch(kind, data, valid))[0]
 
 
 class _Learner:
@@ -314,36 +329,26 @@ class _Learner:
         self.fixed = _unlike(teams)
         for stack in self.online.values():
             stack.requires_grad_(True)
-        own = teams[0].optimizer
-        self.optimizer = torch.optim.Adam(list(self.online.values()), **own.defaults)
-        for name, stack in self.online.items():
-            state = {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(stack, requires_grad=False),
-                "exp_avg_sq": torch.zeros_like(stack, requires_grad=False),
-            }
-            self.optimizer.state[stack] = state
-            for s, agents in enumerate(teams):
-                parameter = agents.online.get_parameter(name)
-                agents.optimizer.state[parameter] = {
-                    key: x if key == "step" else x[s] for key, x in state.items()
-                }
+        stacks = list(self.online.values())
+        self.space = [torch.empty_like(stack) for stack in stacks]  # new memory costs more
+        self.optimizer = torch.optim.Adam(stacks, **teams[0].optimizer.defaults)
+        c = teams[0].config
         self.updates = 0
-        self.counts = True  # kinds of episodes are counted, not repeated
+        self.counts = not (c.td_lambda or c.last_action)  # kinds of moves, instead of repeating
         self.largest = torch.zeros(2)  # norm of a gradient and loss, of those looked at
 
-    def step(self, drawn: np.ndarray, kinds: Data) -> None:
-        """One gradient step of every team; drawn [S, B]: which of the kinds [K, ...]."""
-        losses = self._gradients(drawn, kinds)
+    def step(self, drawn: np.ndarray, columns: Columns) -> None:
+        """One gradient step of every team; drawn [S, B, T]: which of the kinds of moves."""
+        losses = self._gradients(drawn, columns)
         looks = not self.updates & (self.updates + 1)  # 0, 1, 3, 7, ... are behind us
-        if looks and not self._all_agree(losses, drawn, kinds):
+        if looks and not self._all_agree(losses, drawn, columns):
             if not self.counts:
                 raise CannotStackError(
                     f"{self.teams[0].label}: a team's own gradient is not its share of the "
                     "batch's: its loss depends on more than networks and episodes"
                 )
             self.counts = False  # its loss is no mean over moves: the whole batch then
-            self.step(drawn, kinds)
+            self.step(drawn, columns)
             return
         self._clip()
         (lr,) = self._step_sizes()
@@ -357,85 +362,67 @@ class _Learner:
                 for name, stack in self.online.items():
                     self.target[name].copy_(stack)
 
-    def _gradients(self, drawn: np.ndarray, kinds: Data) -> Tensor:
+    def _gradients(self, drawn: np.ndarray, columns: Columns) -> Tensor:
         """Losses [S]; gradients are in the stacks."""
-        s, k, b = len(self.teams), len(kinds[0]), drawn.shape[1]
-        one_shot = bool(kinds[6].all())
-        if self.counts and k <= b:
-            found = np.stack([np.bincount(own, minlength=k) for own in drawn])
-            valid = torch.from_numpy(found).float().unsqueeze(-1).expand(s, k, kinds[4].shape[1])
-            data, axis = kinds, None
+        s, k, n = len(self.teams), len(columns["reward"]), drawn[0].size
+        one_shot = bool(columns["terminated"][:, 1].all())
+        counts = self.counts and k <= n
+        if counts:
+            data = episodes(columns, np.arange(k)[:, None])
+            each = drawn.reshape(s, n) + k * np.arange(s)[:, None]
+            often = np.bincount(each.ravel(), minlength=s * k)
+            valid = torch.from_numpy(often).float().reshape(s, k, 1)
         else:
-            which = torch.from_numpy(drawn).long()
-            data, axis = tuple(x[which] for x in kinds), 0
-            valid = torch.ones(s, b, kinds[4].shape[1], dtype=torch.bool)
-        self.optimizer.zero_grad(set_to_none=True)
+            data, valid = episodes(columns, drawn), torch.ones(drawn.shape, dtype=torch.bool)
 
         def loss(parameters: dict[str, Tensor], data: Data, valid: Tensor) -> Tensor:
             kind = _OneShot if one_shot else _Batch
             return functional_call(self.module, parameters, (data, valid, kind))
 
         named = {
-            **{f"online.{name}": stack for name, stack in self.online.items()},
-            **{f"target.{name}": stack for name, stack in self.target.items()},
+            **{f"online.{name}": _turned(stack) for name, stack in self.online.items()},
+            **{f"target.{name}": _turned(stack) for name, stack in self.target.items()},
             **self.fixed,
         }
         try:
-            losses = torch.vmap(loss, in_dims=(0, axis, 0))(named, data, valid)
+            losses = torch.vmap(loss, in_dims=(0, None if counts else 0, 0))(named, data, valid)
             stacks = list(self.online.values())
             grads = torch.autograd.grad(losses.sum(), stacks, allow_unused=True)
         except (RuntimeError, TypeError) as error:
-            if self.counts and axis is None:  # it may mind that moves are counted
+            if counts:  # it may mind that moves are counted
                 self.counts = False
-                return self._gradients(drawn, kinds)
+                return self._gradients(drawn, columns)
             raise CannotStackError(
                 f"{self.teams[0].label}: its loss cannot be mapped over seeds: {error}"
             ) from error
-        if not self.updates:
-            self._lay_out_like(grads)
-        for stack, grad in zip(stacks, grads, strict=True):
-            stack.grad = _strided_like(grad, stack)
+        for stack, grad, own in zip(stacks, grads, self.space, strict=True):
+            # fused Adam reads memory as it lies, whatever the strides
+            same = grad is None or grad.stride() == stack.stride()
+            stack.grad = grad if same else own.copy_(grad)
         return losses.detach()
 
-    def _lay_out_like(self, grads: Sequence[Tensor | None]) -> None:
-        """Stacks take the order in memory of their gradients: else each of those is turned."""
-        for (name, stack), grad in zip(self.online.items(), grads, strict=True):
-            if grad is None or grad.stride() == stack.stride() or not _is_dense(grad):
-                continue
-            own = [agents.online.get_parameter(name) for agents in self.teams]
-            state = self.optimizer.state[stack]
-            state.update({k: _strided_like(x, grad) for k, x in state.items() if k != "step"})
-            stack.data = _strided_like(stack.data, grad)
-            target = self.target[name] = _strided_like(self.target[name], grad)
-            for s, (agents, parameter) in enumerate(zip(self.teams, own, strict=True)):
-                parameter.data = stack.data[s]
-                agents.target.get_parameter(name).data = target[s]
-                averages = agents.optimizer.state[parameter]
-                averages.update({k: x[s] for k, x in state.items() if k != "step"})
-
-    def _all_agree(self, losses: Tensor, drawn: np.ndarray, kinds: Data) -> bool:
+    def _all_agree(self, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
         """Whether teams find the same on their own: at first all of them, later most of a few.
 
         Later two actions may tie, and rounding then decides which of them is greedy.
         """
         n = len(self.teams)
         if not self.updates:
-            return all(self._agrees(s, losses, drawn, kinds) for s in range(n))
+            return all(self._agrees(s, losses, drawn, columns) for s in range(n))
         whose = [(self.updates + k) % n for k in range(min(ASKED, n))]
-        return 2 * sum(self._agrees(s, losses, drawn, kinds) for s in whose) >= len(whose)
+        return 2 * sum(self._agrees(s, losses, drawn, columns) for s in whose) >= len(whose)
 
-    def _agrees(self, s: int, losses: Tensor, drawn: np.ndarray, kinds: Data) -> bool:
+    def _agrees(self, s: int, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
         """Whether team s finds the same loss and gradient on its own."""
-        agents, which = self.teams[s], torch.from_numpy(drawn[s]).long()
-        data = tuple(x[which] for x in kinds)
-        valid = torch.ones(data[5].shape, dtype=torch.bool)
-        loss, _ = agents.loss(EpisodeBatch(View(*data[:4]), *data[4:], valid))
+        agents, data = self.teams[s], episodes(columns, drawn[s])
+        valid = torch.ones(drawn[s].shape, dtype=torch.bool)
+        loss, _ = agents.loss(_batch(EpisodeBatch, data, valid))
         own = dict(agents.online.named_parameters())
         found = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
         difference, norm = torch.zeros(()), torch.zeros(())
         for (name, parameter), grad in zip(own.items(), found, strict=True):
             shared = self.online[name].grad
-            ours = torch.zeros_like(parameter) if shared is None else shared[s]
+            ours = torch.zeros_like(parameter) if shared is None else _turned(shared)[s]
             theirs = torch.zeros_like(parameter) if grad is None else grad
             difference += (ours - theirs).square().sum()
             norm += theirs.square().sum()
@@ -446,13 +433,14 @@ class _Learner:
 
     def _clip(self) -> None:
         """Cut each team's gradient to `grad_clip`."""
-        learning = [p for p in self.online.values() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(p.grad, dim=[*range(1, p.dim())]) for p in learning]
+        grads = [p.grad for p in self.online.values() if p.grad is not None]
+        norms = [torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]
         norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
         share = (self.teams[0].config.grad_clip / (norm + 1e-6)).clamp(max=1.0)
         if (share < 1).any():
-            for p in learning:  # not in place: two may have one gradient
-                p.grad = p.grad * share.reshape(-1, *[1] * (p.dim() - 1))
+            for p, own in zip(self.online.values(), self.space, strict=True):
+                if p.grad is not None:  # not in place: two may have one gradient
+                    p.grad = torch.mul(p.grad, share.reshape(-1, *[1] * (p.dim() - 1)), out=own)
 
     def _step_sizes(self) -> set[float]:
         found = {float(agents.optimizer.param_groups[0]["lr"]) for agents in self.teams}
@@ -461,44 +449,36 @@ class _Learner:
         return found
 
     def let_go(self) -> None:
-        """Each team's parameters and averages as memory of its own."""
-        for agents in self.teams:
+        """Each team's parameters, and Adam's averages of them, as memory of its own."""
+        for s, agents in enumerate(self.teams):
             for parameter in (*agents.online.parameters(), *agents.target.parameters()):
                 parameter.data = _own(parameter.data)
-            for parameter, state in list(agents.optimizer.state.items()):
-                agents.optimizer.state[parameter] = {k: _own(x) for k, x in state.items()}
-                if not state["step"]:  # it never learned: Adam then has nothing of it
-                    del agents.optimizer.state[parameter]
+            for name, stack in self.online.items():
+                state = self.optimizer.state.get(stack)  # none where it never learned
+                if state:
+                    agents.optimizer.state[agents.online.get_parameter(name)] = {
+                        key: _own(x if key == "step" else _turned(x)[s]) for key, x in state.items()
+                    }
 
 
 def _stacked(nets: list[Any]) -> dict[str, Tensor]:
-    """Parameters by name, [S, ...]; those of the nets become views into them."""
+    """Parameters by name, [S, ...], `_turned`; those of the nets become views into them."""
     stacks = {}
     for name, _ in nets[0].named_parameters():
         own = [net.get_parameter(name) for net in nets]
-        stacks[name] = torch.stack([one.detach() for one in own])
-        for one, view in zip(own, stacks[name], strict=True):
+        stacks[name] = _own(_turned(torch.stack([one.detach() for one in own])))
+        for one, view in zip(own, _turned(stacks[name]), strict=True):
             one.data = view
     return stacks
 
 
+def _turned(x: Tensor) -> Tensor:
+    """[S, ..., out, in] <-> [S, ..., in, out]: in this order autograd lays out gradients."""
+    return x.mT if x.dim() > 2 else x
+
+
 def _own(x: Tensor) -> Tensor:
     return x.clone(memory_format=torch.contiguous_format)
-
-
-def _strided_like(x: Any, like: Tensor) -> Any:
-    """x in the memory order of another tensor of its shape."""
-    if x is None or x.stride() == like.stride():
-        return x
-    return x.new_empty_strided(like.shape, like.stride()).copy_(x)
-
-
-def _is_dense(x: Tensor) -> bool:
-    """Whether its numbers fill one piece of memory, in whatever order, seeds outermost."""
-    axes = sorted((stride, n) for stride, n in zip(x.stride(), x.shape, strict=True) if n > 1)
-    sizes = [n for _, n in axes]
-    whole = [stride for stride, _ in axes] == [math.prod(sizes[:i]) for i in range(len(sizes))]
-    return whole and x.stride(0) == x[0].numel()
 
 
 def _unlike(teams: Sequence[Agents]) -> dict[str, Tensor]:

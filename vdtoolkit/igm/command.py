@@ -56,7 +56,7 @@ class Options:
     jobs: int = field(default_factory=usable_cores)
     """Processes side by side; results do not depend on it."""
     batch: int = BATCH
-    """Seeds of a method trained as one batch, where there are 16 or more: many times as fast,
+    """Seeds of a method trained as one batch, where there are 4 or more: many times as fast,
     the same up to rounding.  1: every seed by itself."""
 
 

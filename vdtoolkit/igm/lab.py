@@ -49,7 +49,8 @@ UPDATES_PER_EPISODE = 0.0625  # in a game that ends by a time limit: for each of
 SNAPSHOTS = 10  # audits on the way
 SHOWN = 4096  # entries of a table that is kept and shown
 BATCH = 50  # seeds trained as one: more bring little, and leave the cache
-MANY = 16  # from so many seeds of a method on
+MANY = 4  # from so many seeds of a method on
+HALF = 8  # and in two parts, for two processes, where each has so many
 TICKS = 40  # how often a run tells how far it is and sets its step size
 
 # What the lab trains with where it differs from the defaults: finite games are seen whole, so no
@@ -120,7 +121,7 @@ def run_lab(
     """Train every algorithm with every seed on the game and audit it.
 
     moves: by each team.  jobs: processes side by side; results do not depend on it.  batch: seeds
-    of a method trained as one, where there are 16 or more and the method allows it; 1: none.
+    of a method trained as one, where there are 4 or more and the method allows it; 1: none.
     progress is told of moves as they are done.
     """
     began = time.perf_counter()
@@ -451,7 +452,7 @@ def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarra
 
 
 def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
-    """What is trained together: many seeds of a method in at least two parts, else each alone.
+    """What is trained together: some seeds of a method as one, many in at least two parts.
 
     It does not depend on the number of processes, and so neither does how results are rounded.
     """
@@ -463,9 +464,11 @@ def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
             try:
                 refuse([ALGORITHMS[own[0].algorithm](own[0].game(), own[0].config)])
             except CannotStackError as error:
-                warnings.warn(f"seeds are trained one after another: {error}", stacklevel=3)
                 alone = True
-        parts = len(own) if alone else max(2, math.ceil(len(own) / batch))
+                if len(own) >= 2 * HALF:  # of a few it is no news
+                    warnings.warn(f"seeds are trained one after another: {error}", stacklevel=3)
+        together = max(1, min(2, len(own) // HALF), math.ceil(len(own) / batch))
+        parts = len(own) if alone else together
         ends = [len(own) * k // parts for k in range(parts + 1)]
         found += [own[i:j] for i, j in itertools.pairwise(ends)]
     return found
