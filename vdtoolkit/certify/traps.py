@@ -5,8 +5,8 @@ from __future__ import annotations
 # (the fault and where it was, the checks that catch a copy with it, or why it cannot occur)
 TRAPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
-        "Attention layers in a plain dict: not trained, saved or copied to the target (simsimiSION's "
-        "Qatten)",
+        "Attention layers in a plain dict: not trained, saved or copied to the target "
+        "(simsimiSION's Qatten)",
         ("registered", "saves"),
         "",
     ),
@@ -35,8 +35,8 @@ TRAPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("Hidden states scrambled over agents and moments (PyMARL2's QTRAN)", ("loss",), ""),
     (
-        "QTRAN differs from the paper without saying so: state in Q_jt, V_jt of the state, weight 0.1 "
-        "(PyMARL)",
+        "QTRAN differs from the paper without saying so: state in Q_jt, V_jt of the state, "
+        "weight 0.1 (PyMARL)",
         (),
         "both forms are settings; certify one with --set",
     ),
@@ -74,7 +74,8 @@ TRAPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "",
     ),
     (
-        "A time limit counts as the end (starry-sky, and any env that does not report it to PyMARL)",
+        "A time limit counts as the end (starry-sky, and any env that does not report it to "
+        "PyMARL)",
         ("ends", "loss"),
         "",
     ),
@@ -122,8 +123,8 @@ TRAPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("Probabilities masked in place (XuanCe's COMA)", ("batch",), ""),
     (
-        "QPLEX's chosen and best utilities from different networks: an advantage above 0, the bound "
-        "is lost",
+        "QPLEX's chosen and best utilities from different networks: an advantage above 0, the "
+        "bound is lost",
         ("loss", "double-q"),
         "",
     ),
