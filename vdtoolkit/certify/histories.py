@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from vdtoolkit.agents import Agents
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.learning import float32
-from vdtoolkit.certify.subject import LENGTHS, Subject, copy_of, random_moment
+from vdtoolkit.certify.search import rate, search
+from vdtoolkit.certify.subject import LENGTHS, Moment, Subject, copy_of, greedy_action
 from vdtoolkit.networks import Utilities
 from vdtoolkit.step import Step
 
@@ -107,31 +109,28 @@ def step_of(batch: Any, t: int) -> Step:
 @check("decentralised", "an agent's greedy action can be told from its own utilities alone")
 def decentralised(subject: Subject) -> Facts:
     """What the others say is changed at random moments."""
-    agents = subject.agents()
-    N = subject.spec.n_agents
-    for draw in range(subject.draws // 4):
-        here = random_moment(agents, subject.generator(draw))
-        for i in range(N):
-            others = torch.arange(N) != i
-            qs = torch.where(others.unsqueeze(-1), here.qs.flip(-1), here.qs)
-            first, then = (
-                agents.preferences(
-                    agents.online,
-                    Utilities(x[None].float(), here.hidden[None].float()),
-                    type(here.view)(*(y[None] for y in vars(here.view).values())),
-                )[0, i]
-                .masked_fill(~here.view.available[i], -torch.inf)
-                .argmax()
-                for x in (here.qs, qs)
+    if centralised(subject.promised):
+        changes, draws = rate(subject, hears_others)
+        raise NotPromised(
+            f"it chooses for all agents together (`preferences`); what the others say changes a "
+            f"greedy action in {changes} of {draws} draws"
+        )
+    yield from search(subject, hears_others)
+
+
+def hears_others(agents: Agents, here: Moment) -> str:
+    """Whether an agent's greedy action changes with the others' utilities."""
+    before = greedy_action(agents, agents.online, here)
+    for i in range(len(before)):
+        qs = here.qs.flip(-1)
+        qs[i] = here.qs[i]
+        after = greedy_action(agents, agents.online, replace(here, qs=qs))
+        if before[i] != after[i]:
+            return (
+                f"agent {i}'s greedy action changes from {int(before[i])} to {int(after[i])} with "
+                "what the others say"
             )
-            if first != then:
-                fact = f"agent {i}'s greedy action changes from {first} to {then} with the others'"
-                if centralised(agents):
-                    raise NotPromised(
-                        "it chooses for all agents together (`preferences`); and indeed " + fact
-                    )
-                yield fact
-                return
+    return ""
 
 
 def centralised(agents: Agents) -> bool:
