@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from vdtoolkit.agents import Agents
+from vdtoolkit.batch import EpisodeBatch
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.learning import float32
-from vdtoolkit.certify.search import rate, search
-from vdtoolkit.certify.subject import LENGTHS, Moment, Subject, copy_of, greedy_action
+from vdtoolkit.certify.subject import LENGTHS, Subject, copy_of
 from vdtoolkit.networks import Utilities
 from vdtoolkit.step import Step
 
@@ -106,31 +105,31 @@ def step_of(batch: Any, t: int) -> Step:
     return Step(*seen, np.zeros(B, np.float32), np.full(B, t == 0), no, no, no)
 
 
-@check("decentralised", "an agent's greedy action can be told from its own utilities alone")
+@check("decentralised", "in play, what an agent does depends on what it saw and did itself alone")
 def decentralised(subject: Subject) -> Facts:
-    """What the others say is changed at random moments."""
-    if centralised(subject.promised):
-        changes, draws = rate(subject, hears_others)
-        raise NotPromised(
-            f"it chooses for all agents together (`preferences`); what the others say changes a "
-            f"greedy action in {changes} of {draws} draws"
-        )
-    yield from search(subject, hears_others)
+    """Greedy teams play; then what all but one see is changed."""
+    agents, rows, moments = subject.agents(), 64, 3
+    lengths, ended = (moments,) * rows, (False,) * rows
+    seen, other = (
+        float32(subject.batch(seed, lengths=lengths, ended=ended, deaths=())) for seed in (0, 1)
+    )
+    one, changed = played(agents, seen, moments), []
+    for i in range(subject.spec.n_agents):
+        mixed = copy_of(seen)
+        others = torch.arange(subject.spec.n_agents) != i
+        mixed.view.obs[:, :, others] = other.view.obs[:, :, others]
+        changed.append(int((played(agents, mixed, moments)[..., i] != one[..., i]).sum()))
+    said = f"of {rows * moments} actions {changed} change, by agent, with what the others see"
+    if centralised(agents):
+        raise NotPromised(f"it chooses for all agents together (`preferences`): {said}")
+    if any(changed):
+        yield said
 
 
-def hears_others(agents: Agents, here: Moment) -> str:
-    """Whether an agent's greedy action changes with the others' utilities."""
-    before = greedy_action(agents, agents.online, here)
-    for i in range(len(before)):
-        qs = here.qs.flip(-1)
-        qs[i] = here.qs[i]
-        after = greedy_action(agents, agents.online, replace(here, qs=qs))
-        if before[i] != after[i]:
-            return (
-                f"agent {i}'s greedy action changes from {int(before[i])} to {int(after[i])} with "
-                "what the others say"
-            )
-    return ""
+def played(agents: Agents, batch: EpisodeBatch, moments: int) -> np.ndarray:
+    """What a greedy team does, seeing this: [moments, B, N]."""
+    actor = agents.actor()
+    return np.stack([actor.act_steps(step_of(batch, t)).copy() for t in range(moments)])
 
 
 def centralised(agents: Agents) -> bool:

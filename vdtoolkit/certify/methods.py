@@ -1,21 +1,29 @@
-"""What single methods promise beyond the rest, of QPLEX, Qatten, QTRAN and COMA.
+"""What single methods promise beyond the rest: the forms of their papers, layer by layer.
 
 A check here is of all classes that derive from the method it is about.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vdtoolkit.agents import (
     Agents,
     COMAAgents,
+    IQLAgents,
     QattenAgents,
+    QMIXAgents,
     QPLEXAgents,
     QTRANAltAgents,
     QTRANBaseAgents,
+    VDNAgents,
 )
+from vdtoolkit.agents.qmix import MonotonicMixer, UniversalMixer
+from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.batch import View
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.learning import leaf, spoken
@@ -53,6 +61,74 @@ def shown(agents: Agents, here: Moment, actions: Tensor) -> dict[str, Tensor]:
     said, view = spread(here, len(actions))
     with torch.no_grad():
         return agents.evidence(agents.online, said, actions, view)
+
+
+@check("vdn-sum", "VDN, IQL: Q_tot is the sum of the living agents' utilities")
+def vdn_sum(subject: Subject) -> Facts:
+    """One agent after another."""
+    only_for(subject, VDNAgents, IQLAgents)
+    yield from search(subject, no_sum)
+
+
+def no_sum(agents: Agents, here: Moment) -> str:
+    """Where Q_tot is no sum."""
+    for u in some_actions(*here.qs.shape):
+        q = sum(float(here.qs[i, a]) for i, a in enumerate(u.tolist()) if here.view.alive[i])
+        if said := off(agents, here, u, q):
+            return said
+    return ""
+
+
+def off(agents: Agents, here: Moment, u: Tensor, expected: Tensor | float) -> str:
+    """Whether Q_tot of u [N] is another number than the formula's."""
+    with torch.no_grad():
+        said, q = float(q_table(agents, agents.online, here, u[None])[0]), float(expected)
+    if abs(q - said) <= 1e-7 * (1 + abs(q)):
+        return ""
+    return f"{agents.q_tot_label} of {u.tolist()} is {said:.6g}, the formula says {q:.6g}"
+
+
+@check(
+    "qmix-mixing",
+    "QMIX: Q_tot = |W2(s)| ELU(|W1(s)| Q + b1(s)) + V(s), or the three layers of 'split', "
+    "with 0 for the dead",
+)
+def qmix_mixing(subject: Subject) -> Facts:
+    """By its own hypernetworks, unit by unit."""
+    only_for(subject, QMIXAgents)
+    if not isinstance(monotonic(subject.promised), MonotonicMixer | UniversalMixer):
+        raise NotPromised("its mixer is its own")
+    yield from search(subject, not_mixed)
+
+
+def monotonic(agents: Agents) -> nn.Module:
+    """The mixer of QMIX, which CW-QMIX and OW-QMIX keep beside Q*."""
+    return getattr(agents.online.mixer, "monotonic", agents.online.mixer)
+
+
+def not_mixed(agents: Agents, here: Moment) -> str:
+    """Where Q_tot is not the formula's."""
+    mixer: Any = monotonic(agents)
+    s, N = here.view.state, len(here.qs)
+    x = [here.qs[i, 0] if here.view.alive[i] else torch.zeros(()) for i in range(N)]
+    with torch.no_grad():
+        if isinstance(mixer, MonotonicMixer):
+            w1, b1, w2 = mixer.w1(s).abs().view(N, -1), mixer.b1(s), mixer.w2(s).abs()
+            parts = [w2[d] * F.elu(weighed(x, w1[:, d]) + b1[d]) for d in range(len(b1))]
+            q = torch.stack(parts).sum() + mixer.v(s)[0]
+        else:
+            *inner, last = (layer(s).abs() for layer in mixer.w)
+            for w, b in zip(inner, (layer(s) for layer in mixer.b), strict=True):
+                D = len(b)
+                raw = [weighed(x, w.view(-1, D)[:, d]) + b[d] for d in range(D)]
+                x = [F.elu(r) if d < D // 2 else -F.elu(-r) for d, r in enumerate(raw)]
+            q = weighed(x, last) + mixer.v(s)[0]
+    return off(agents, here, torch.zeros(N, dtype=torch.int64), q)
+
+
+def weighed(x: list[Tensor], w: Tensor) -> Tensor:
+    """sum_k w_k x_k."""
+    return (torch.stack(x) * w).sum()
 
 
 @check(
@@ -165,15 +241,52 @@ def not_attention(agents: Agents, here: Moment) -> str:
         if w.min() < 0:
             return f"a head weight is {float(w.min()):.4g}"
         q = told["c(s)"][0] + (w.unsqueeze(-1) * expected * own).sum()
-        said = q_table(agents, agents.online, here, u)[0]
-    if (q - said).abs() > 1e-7 * (1 + q.abs()):
-        return f"Q_tot is {float(said):.6g}, the formula says {float(q):.6g}"
-    return ""
+    return off(agents, here, u[0], q)
 
 
 def inputs(agents: Agents, unit: Tensor, q: Tensor) -> Tensor:
     """What a key is made of."""
     return torch.cat([unit, q[None]]) if agents.config.nonlinear else unit
+
+
+@check(
+    "qtran-joint",
+    "QTRAN: Q_jt is of the sum over living agents of what is encoded of (h_i, u_i) (base); each "
+    "agent's row of its own h_i and of the others' (h_j, u_j) (alt)",
+)
+def qtran_joint(subject: Subject) -> Facts:
+    """By its own layers, agent by agent."""
+    only_for(subject, QTRANBaseAgents)
+    if not isinstance(subject.promised.online.mixer, JointNet | CounterfactualNet):
+        raise NotPromised("its joint network is its own")
+    yield from search(subject, not_joint)
+
+
+def not_joint(agents: Agents, here: Moment) -> str:
+    """Where Q_jt is not the formula's."""
+    mixer: Any = agents.online.mixer
+    N, A = here.qs.shape
+    living = [i for i in range(N) if here.view.alive[i]]
+    state = [here.view.state] if mixer.joint_state else []
+    if not living:
+        return ""
+    for u in some_actions(N, A, 4):
+        with torch.no_grad():
+            pair = [torch.cat([here.hidden[i], torch.eye(A).double()[u[i]]]) for i in range(N)]
+            if isinstance(mixer, JointNet):
+                team = torch.stack([mixer.encode(pair[i]) for i in living]).sum(0)
+                q = mixer.out(torch.cat([team, *state]))[0]
+            else:
+                rows = []
+                for i in living:
+                    of = [mixer.own(here.hidden[i])]
+                    of += [mixer.other(pair[j]) for j in living if j != i]
+                    told = [torch.stack(of).sum(0), torch.eye(N).double()[i], *state]
+                    rows.append(mixer.out(torch.cat(told))[u[i]])
+                q = torch.stack(rows).mean()
+        if said := off(agents, here, u, q):
+            return said
+    return ""
 
 
 @check(

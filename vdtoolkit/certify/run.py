@@ -25,7 +25,7 @@ def certify(
     settings: dict[str, Any] | None = None,
     *,
     seed: int = 0,
-    draws: int = 200,
+    draws: int = 100,
     learn: int = 0,
     only: Sequence[str] = (),
 ) -> Certificate:

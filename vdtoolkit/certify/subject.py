@@ -31,7 +31,7 @@ class Subject:
         cls: type[Agents],
         settings: dict[str, Any] | None = None,
         seed: int = 0,
-        draws: int = 200,
+        draws: int = 100,
         learn: int = 0,
     ) -> None:
         self.cls, self.settings, self.seed, self.draws = cls, dict(settings or {}), seed, draws
@@ -148,6 +148,8 @@ def differs(one: Taught, other: Taught, tolerance: float = 0.0) -> str:
             left = b if a is None else a
             if left is not None and bool(left.abs().max() > tolerance):
                 return f"the gradient of {name} is {'missing' if a is None else 'not expected'}"
+        elif a.shape != b.shape:
+            return f"the gradient of {name} has shape {list(a.shape)}, not {list(b.shape)}"
         elif not torch.allclose(a, b, rtol=0, atol=tolerance * float(1 + b.abs().max())):
             what = name if name == "the loss" else f"the gradient of {name}"
             far = (a - b).abs().argmax()

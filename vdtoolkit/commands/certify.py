@@ -39,7 +39,7 @@ class Options:
     """A hyperparameter, NAME=VALUE (mixer_activation=split); again for each."""
     seed: int = 0
     """Of all that is drawn."""
-    draws: int = 200
+    draws: int = 100
     """Random weights and moments of each search."""
     learn: int = 0
     """Train so many seeds on games with known answers as well (seconds to a minute each)."""
