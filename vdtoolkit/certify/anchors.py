@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from vdtoolkit.networks import Utilities
 
 QTRAN = ((8.0, -12.0, -12.0), (-12.0, 0.0, 0.0), (-12.0, 0.0, 0.0))
 OR = ((0.0, 1.0), (1.0, 1.0))
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "recurrent": False,
     "last_action": False,
     "hidden_dim": 32,

@@ -50,8 +50,8 @@ def trained_return(subject: Subject, seed: int, game: str, moves: int = MOVES) -
     """The greedy team's payoff in the game's first state, once trained as the lab trains."""
     maker = named_game(game)
     env = maker()
-    near = next((c.name for c in subject.cls.__mro__ if getattr(c, "name", "") in OWN_SETTINGS), "")
-    own = OWN_SETTINGS.get(near, {})
+    names = [getattr(base, "name", "") for base in subject.cls.__mro__]
+    own = next((OWN_SETTINGS[name] for name in names if name in OWN_SETTINGS), {})
     settings = {**SETTINGS, **own, **subject.settings}
     agents = subject.cls(env, seed=subject.seed + seed, **settings)
 

@@ -60,11 +60,18 @@ def own_history(subject: Subject) -> Facts:
 
 @check(
     "acting-is-learning",
-    "learning sees the very utilities that acting acted on, from the first moment on",
+    "learning sees the very utilities that acting acted on, from the first moment on; so does the "
+    "target, of equal parameters",
 )
 def acting_is_learning(subject: Subject) -> Facts:
     """An actor plays through the observations of a batch, moment by moment."""
-    for settings in ({}, {"recurrent": False}, {"share_parameters": False}, {"last_action": False}):
+    variants: tuple[dict[str, Any], ...] = (
+        {},
+        {"recurrent": False},
+        {"share_parameters": False},
+        {"last_action": False},
+    )
+    for settings in variants:
         agents = subject.agents(**settings)
         batch = float32(subject.batch(lengths=(4, 4), ended=(False, False)))
         heard: list[np.ndarray] = []
@@ -75,16 +82,17 @@ def acting_is_learning(subject: Subject) -> Facts:
         actor = agents.actor()
         for t in range(5):
             actor.act_steps(step_of(batch, t))
-        with torch.no_grad():
-            said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
-            qs = agents.preferences(agents.online, said, batch.view).numpy()
-        far = np.abs(np.stack(heard, 1) - qs)
-        if far.max() > 1e-5:
-            _b, t, i, _ = np.unravel_index(int(far.argmax()), far.shape)
-            yield (
-                f"agent {i} at moment {t}: learning is off by {far.max():.3g} from what acting "
-                f"heard ({settings or 'defaults'})"
-            )
+        for nets, whose in ((agents.online, "learning"), (agents.target, "the target")):
+            with torch.no_grad():
+                said = agents.utilities_of(nets, batch.view.obs, batch.actions)
+                qs = agents.preferences(nets, said, batch.view).numpy()
+            far = np.abs(np.stack(heard, 1) - qs)
+            if far.max() > 1e-5:
+                _, at, agent, _ = np.unravel_index(int(far.argmax()), far.shape)
+                yield (
+                    f"agent {agent} at moment {at}: {whose} is off by {far.max():.3g} from what "
+                    f"acting heard ({settings or 'defaults'})"
+                )
 
 
 def listener(heard: list[np.ndarray], taken: np.ndarray) -> Any:
@@ -101,8 +109,9 @@ def step_of(batch: Any, t: int) -> Step:
     """Moment t of all episodes of a batch as acting sees it."""
     view, B = batch.view, len(batch.actions)
     no = np.zeros(B, bool)
-    seen = (x[:, t].numpy() for x in (view.obs, view.state, view.available, view.alive))
-    return Step(*seen, np.zeros(B, np.float32), np.full(B, t == 0), no, no, no)
+    seen = {name: x[:, t].numpy() for name, x in vars(view).items()}
+    reward, first = np.zeros(B, np.float32), np.full(B, t == 0)
+    return Step(**seen, reward=reward, first=first, terminated=no, truncated=no, lost=no)
 
 
 @check("decentralised", "in play, what an agent does depends on what it saw and did itself alone")

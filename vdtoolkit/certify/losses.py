@@ -9,7 +9,7 @@ import torch
 from vdtoolkit.agents import COMAAgents
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.formulas import forced, formula_of
-from vdtoolkit.certify.subject import Subject, Taught, differs, taught
+from vdtoolkit.certify.subject import DEATHS, Subject, Taught, copy_of, differs, taught
 
 
 def compare(subject: Subject, *variants: dict[str, Any]) -> Facts:
@@ -82,7 +82,18 @@ def double_q(subject: Subject) -> Facts:
     )
 
 
-@check("dead-noop", "the same where the dead stay in the mixer with their no-op (dead='noop')")
+@check(
+    "dead-noop",
+    "with dead='noop' the dead stay in the mixer with their no-op: what they see changes the loss, "
+    "and the formula holds",
+)
 def dead_noop(subject: Subject) -> Facts:
     """PyMARL's way with the dead."""
-    yield from compare(subject, {"dead": "noop", "td_lambda": 0.6})
+    ((moment, agent),) = DEATHS
+    agents, batch = subject.pair(dead="noop"), subject.batch()
+    other = copy_of(batch)
+    other.view.obs[0, moment:, agent] = 7.0
+    if not differs(taught(agents, other), taught(agents, batch)):
+        yield "what a dead agent sees changes nothing"
+    if formula_of(subject.cls) is not None:
+        yield from compare(subject, {"dead": "noop", "td_lambda": 0.6})

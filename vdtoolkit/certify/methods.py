@@ -295,18 +295,22 @@ def not_joint(agents: Agents, here: Moment) -> str:
 def qtran_routing(subject: Subject) -> Facts:
     """The gradient of Q_jt's own layers does not depend on lambda_opt and lambda_nopt."""
     only_for(subject, QTRANBaseAgents)
-    grads = []
-    for weight in (0.0, 3.0):
-        agents = subject.pair(lambda_opt=weight, lambda_nopt=weight)
-        grads.append(taught(agents, subject.batch()))
-    for name in grads[0]:
-        if name.startswith("mixer.") and not name.startswith("mixer.value."):
-            far = float((grads[0][name] - grads[1][name]).abs().max())
-            if far > CLOSE:
-                yield f"{name} gets {far:.4g} of L_opt and L_nopt"
-    head = next(name for name in grads[0] if name.endswith("head.weight"))
-    if torch.equal(grads[0][head], grads[1][head]):
-        yield "utilities get nothing of L_opt and L_nopt"
+    for seed in range(3):
+        grads = []
+        for weight in (0.0, 3.0):
+            agents = subject.pair(seed, lambda_opt=weight, lambda_nopt=weight)
+            with torch.no_grad():
+                for p in agents.online.parameters():
+                    p.mul_(2.0)  # so that conditions are violated
+            grads.append(taught(agents, subject.batch(seed)))
+        for name in grads[0]:
+            if name.startswith("mixer.") and not name.startswith("mixer.value."):
+                far = float((grads[0][name] - grads[1][name]).abs().max())
+                if far > CLOSE:
+                    yield f"{name} gets {far:.4g} of L_opt and L_nopt"
+        head = next(name for name in grads[0] if name.endswith("head.weight"))
+        if torch.equal(grads[0][head], grads[1][head]):
+            yield "utilities get nothing of L_opt and L_nopt"
 
 
 @check(
@@ -455,8 +459,8 @@ def on_policy(subject: Subject) -> Facts:
         observations, infos = env.reset()
         while env.agents:
             actions = agents.act(observations, infos, env.state())
-            observations, *rest = env.step(actions)
-            agents.observe(observations, *rest, state=env.state())
+            observations, rewards, ended, cut, infos = env.step(actions)
+            agents.observe(observations, rewards, ended, cut, infos, state=env.state())
         learned.append(bool(agents.learn()) + bool(agents.learn()))
     if learned != [0, 1, 0, 1, 0, 1]:
         yield f"gradient steps after each of six episodes are {learned}, not one every two"

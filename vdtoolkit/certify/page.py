@@ -108,12 +108,12 @@ def traps() -> list[str]:
         "a copy of our method with the same fault (`tests/certify/broken.py`); where none is "
         "named, the fault cannot occur in a method, and the last column says why.",
         "",
-        "| fault | caught by | or why it cannot occur |",
-        "|---|---|---|",
+        "| | fault | caught by | or why it cannot occur |",
+        "|---|---|---|---|",
     ]
-    for fault, caught, why in TRAPS:
-        names = ", ".join(f"`{name}`" for name in caught)
-        lines.append(f"| {cell(fault)} | {names} | {cell(why)} |")
+    for trap in TRAPS:
+        names = ", ".join(f"`{name}`" for name in trap.caught)
+        lines.append(f"| T{trap.number} | {cell(trap.fault)} | {names} | {cell(trap.why)} |")
     return lines
 
 
