@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from vdtoolkit.agents import Agents
+from vdtoolkit.batch import EpisodeBatch
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.histories import step_of
 from vdtoolkit.certify.learning import float32, same_parameters
@@ -85,10 +86,16 @@ def repeats(subject: Subject) -> Facts:
     "saves", "a file holds all that learning needs to go on: what is loaded learns the same next"
 )
 def saves(subject: Subject) -> Facts:
-    """Save, load, one more gradient step in both."""
+    """Save, load into a team of another seed, one more gradient step in both; three times."""
     agents, other = subject.agents(0), subject.agents(1)
-    batch = float32(subject.batch())
-    agents.learn_from(batch)
+    for seed in range(3):
+        batch = float32(subject.batch(seed))
+        agents.learn_from(batch)
+        yield from goes_on(agents, other, batch)
+
+
+def goes_on(agents: Agents, other: Agents, batch: EpisodeBatch) -> Facts:
+    """How a loaded team learns otherwise than the saved one, from this batch."""
     with tempfile.TemporaryDirectory() as folder:
         agents.save(Path(folder) / "team.safetensors")
         other.load(Path(folder) / "team.safetensors")
