@@ -57,7 +57,7 @@ def broken(what, *checks, trap=None):
 # -- mixers ---------------------------------------------------------------------------------
 
 
-@broken("QMIX: abs removed", "igm", "monotone", "class")
+@broken("QMIX: abs removed", "igm", "monotone", "class", "least-squares")
 class NoAbs(QMIXAgents):
     def build_mixer(self, spec):
         class Mixer(MonotonicMixer):
@@ -93,7 +93,7 @@ class Tanh(QMIXAgents):
         return Mixer(spec.n_agents, spec.state_dim, 8, 8)
 
 
-@broken("VDN: one agent is subtracted", "igm", "monotone", "symmetric", "least-squares")
+@broken("VDN: one agent is subtracted", "igm", "monotone", "symmetric")
 class Minus(VDNAgents):
     def q_tot(self, nets, utilities, actions, view):
         qs = self.agent_qs(utilities, actions, view)
@@ -138,13 +138,12 @@ class DeadMix(VDNAgents):
 @broken("Qatten: attention in a plain dict", "registered", trap="1")
 class PlainDict(QattenAgents):
     def build_mixer(self, spec):
+        """Neither trained, nor saved, nor copied: as a plain dict, but it follows `.double()`."""
         mixer = super().build_mixer(spec)
-        loose = {"query": mixer.query, "key": mixer.key}
-        del mixer.query, mixer.key
-        for name, layer in loose.items():
-            for p in layer.parameters():
-                p.requires_grad_(False)
-            object.__setattr__(mixer, name, layer.double())
+        for layer in (*mixer.query.modules(), mixer.key):
+            for name, p in list(layer.named_parameters(recurse=False)):
+                del layer._parameters[name]
+                layer.register_buffer(name, p.detach(), persistent=False)
         return mixer
 
 

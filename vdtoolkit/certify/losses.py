@@ -13,12 +13,13 @@ from vdtoolkit.certify.subject import DEATHS, Subject, Taught, copy_of, differs,
 
 
 def compare(subject: Subject, *variants: dict[str, Any]) -> Facts:
-    """Loss and all gradients in each variant of the settings, on two batches."""
+    """Loss and all gradients in each variant of the settings, on one batch or two."""
     formula = formula_of(subject.cls)
     if formula is None:
         raise NotPromised("its loss is its own: no formula is known for it")
+    batches = 2 if subject.draws >= 50 else 1
     for settings in variants:
-        for seed in range(2):
+        for seed in range(batches):
             agents = subject.pair(seed, **settings)
             with torch.no_grad():
                 for p in [*agents.online.parameters(), *agents.target.parameters()]:
@@ -31,7 +32,7 @@ def compare(subject: Subject, *variants: dict[str, Any]) -> Facts:
                 told = ", ".join(f"{k}={v}" for k, v in settings.items())
                 yield f"{said}{f' ({told})' if told else ''}"
                 break
-    subject.tell(f"{2 * len(variants)} batches")
+    subject.tell(f"{batches * len(variants)} batches")
 
 
 def by_formula(agents: Any, batch: Any, formula: Any) -> Taught:

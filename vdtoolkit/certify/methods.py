@@ -25,7 +25,7 @@ from vdtoolkit.agents import (
 from vdtoolkit.agents.qmix import MonotonicMixer, UniversalMixer
 from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.batch import View
-from vdtoolkit.certify.check import Facts, NotPromised, check
+from vdtoolkit.certify.check import ONLY, Facts, NotPromised, check
 from vdtoolkit.certify.learning import leaf, spoken
 from vdtoolkit.certify.search import search
 from vdtoolkit.certify.subject import (
@@ -47,7 +47,7 @@ CLOSE = 1e-9
 def only_for(subject: Subject, *kinds: type[Agents]) -> None:
     """Refuse methods that do not derive from these."""
     if not isinstance(subject.promised, kinds):
-        raise NotPromised(f"of {' and '.join(kind.label for kind in kinds)} alone")
+        raise NotPromised(f"{ONLY}{' and '.join(kind.label for kind in kinds)} alone")
 
 
 def spread(here: Moment, rows: int) -> tuple[Utilities, View]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vdtoolkit.certify.check import CHECKS
+from vdtoolkit.certify.check import CHECKS, ONLY
 from vdtoolkit.certify.report import BROKEN, KEPT, LESS, Certificate
 from vdtoolkit.certify.traps import TRAPS
 
@@ -17,8 +17,8 @@ it promises of itself, no more: `claim` (IGM `exact` at any weights, `trained`, 
 says that the loss is another). A check of what is not promised says so, and where that can be
 measured how often it fails.
 
-Searches are plain seeded dice: weights of three scales, utilities, masks, deaths; what is found is
-made simple before it is shown. The formulas of `vdtoolkit/certify/formulas.py` are the losses once
+Searches are Hypothesis's: it draws the number of agents, weights of four scales, utilities, masks,
+deaths and what is seen, and simplifies what it finds. The same seed finds the same. The formulas of `vdtoolkit/certify/formulas.py` are the losses once
 more, move by move in plain loops, in float64, without anything that the methods are made of but
 Q_tot at one joint action; loss and every gradient must agree.
 
@@ -26,8 +26,10 @@ This page was written by
 
     {command}
 
-in {seconds:.0f} s on one core (vdtoolkit {vdtoolkit}, torch {torch}, numpy {numpy}, Python
-{python}), seed {seed}, {draws} draws a search{learn}.
+in {seconds:.0f} s on one core (vdtoolkit {vdtoolkit}, torch {torch}, numpy {numpy}, Hypothesis
+{hypothesis}, Python {python}), seed {seed}, {draws} draws a search{learn}. A gate, like any check, is
+broken only where it is refuted: where the whole 95 % interval of its success rate lies below what is
+promised.
 
 """
 
@@ -93,10 +95,17 @@ def details(found: Sequence[Certificate]) -> list[str]:
         told = f" with {one.settings}" if one.settings else ""
         lines += [f"## {one.label}{told}", "", "| check | promise | how |", "|---|---|---|"]
         for e in one.entries:
-            said = "; ".join(e.facts) or e.how
-            lines.append(f"| `{e.check}` | {SIGNS[e.status]} | {cell(said)} |")
-        lines.append("")
+            if e.status != LESS:
+                said = "; ".join(e.facts) or e.how
+                lines.append(f"| `{e.check}` | {SIGNS[e.status]} | {cell(said)} |")
+        lines += ["", *not_promised(one), ""]
     return lines
+
+
+def not_promised(one: Certificate) -> list[str]:
+    """What this method promises less than others, and what was measured of it."""
+    less = [e for e in one.entries if e.status == LESS and not e.how.startswith(ONLY)]
+    return ["Not promised:", "", *(f"- `{e.check}`: {cell(e.how)}" for e in less)] if less else []
 
 
 def traps() -> list[str]:

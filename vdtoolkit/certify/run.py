@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+import hypothesis
 import numpy as np
 import torch
 
@@ -62,6 +63,7 @@ def certify(
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            "hypothesis": hypothesis.__version__,
         },
         seconds=time.perf_counter() - began,
     )
