@@ -1,7 +1,6 @@
 """Every method's certificate holds; every broken copy is caught by name."""
 
 import ast
-import importlib
 import json
 import re
 from pathlib import Path
@@ -10,6 +9,8 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.agents import QMIXAgents, ValueAgents, VDNAgents
@@ -155,7 +156,6 @@ def test_a_counter_example_is_made_simple():
         assert sorted(np.abs(utilities).ravel())[-2] == 0, fact  # one alone
 
 
-@pytest.mark.shrinks
 def test_the_same_seed_finds_the_same():
     def found(seed):
         cls = BROKEN["JointQ: greedy actions without masks"][0]
@@ -187,15 +187,22 @@ def test_cases_are_of_all_kinds():
     assert simplest.alive.all() and simplest.available.all() and not simplest.qs.any()
 
 
-def test_cases_do_not_depend_on_what_is_loaded(monkeypatch, tmp_path):
-    """Hypothesis would take numbers from modules' constants, and write those to a folder."""
-    monkeypatch.chdir(tmp_path)
-    before = [str(case) for case in cases_of(30)]
-    (tmp_path / "full_of_constants.py").write_text("x = (12345, 54321, 3.25, 'word')")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module("full_of_constants")
-    assert [str(case) for case in cases_of(30)] == before
-    assert not (tmp_path / ".hypothesis").exists()
+def test_cases_do_not_depend_on_what_is_loaded(monkeypatch):
+    """Hypothesis takes numbers from modules' constants, and writes those to a folder: not here."""
+    asked, constants = [], providers._get_local_constants
+
+    def noted():
+        asked.append(True)
+        return constants()
+
+    monkeypatch.setattr(providers, "_get_local_constants", noted)
+    cases_of(100)
+    assert not asked
+    numbers = st.lists(st.integers(), min_size=50)  # another strategy asks
+    never = hypothesis.settings(max_examples=20, database=None)
+    with pytest.raises(hypothesis.errors.NoSuchExample):
+        hypothesis.find(numbers, lambda x: False, settings=never)
+    assert asked
 
 
 def test_a_team_that_a_method_refuses_is_left_out():
@@ -297,8 +304,7 @@ def test_the_page_lists_every_method_and_check():
         assert f"| {cls.label} (`{name}`) |" in told, name
         assert f"## {cls.label}\n" in told
     for one in CHECKS.values():
-        rows = 1 if one.learns else 1 + len(ALGORITHMS)
-        assert told.count(f"| `{one.name}` |") >= rows, one.name
+        assert told.count(f"| `{one.name}` |") >= 2, one.name  # of some method at least
         assert one.promise.replace("|", "\\|") in told, one.name
     assert "vdtoolkit certify --page" in told and "seed 0" in told and " s on one core" in told
     assert "**broken**" not in told

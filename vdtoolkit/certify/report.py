@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from vdtoolkit.certify.check import ONLY
+from vdtoolkit.certify.check import CHECKS, ONLY
 
 KEPT, BROKEN, LESS = "kept", "broken", "not promised"
 STYLES = {KEPT: "green", BROKEN: "bold red", LESS: "dim"}
@@ -75,7 +75,10 @@ class Certificate:
         table.add_column("how, or what breaks it", overflow="fold")
         less = [e for e in self.entries if e.status == LESS and not e.how.startswith(ONLY)]
         for e in (e for e in self.entries if e.status != LESS):
-            said = Text("\n".join(e.facts) or e.how, style="" if e.facts else "dim")
+            said = Text(
+                "\n".join(e.facts) or e.how or CHECKS[e.check].promise,
+                style="" if e.facts else "dim",
+            )
             table.add_row(e.check, Text(e.status, style=STYLES[e.status]), said)
         yield table
         for e in less:
