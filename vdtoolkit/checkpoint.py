@@ -141,7 +141,7 @@ def _fill(agents: Agents, header: dict[str, Any], tensors: dict[str, torch.Tenso
         moments.setdefault(int(index), {})[name] = tensor
     groups = agents.optimizer.state_dict()["param_groups"]
     agents.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    agents.replay = replay
+    agents.replay, agents.seed = replay, int(header["seed"])  # COMA's dice are made of it
     for name in agents.counters:
         setattr(agents, name, int(header["counters"][name]))
     for name in GENERATORS:

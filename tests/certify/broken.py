@@ -5,6 +5,8 @@ The faults are those of published code, as far as they can be made here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -27,23 +29,26 @@ from vdtoolkit.agents import (
 )
 from vdtoolkit.agents.coma import CounterfactualCritic, advantages, floored_policy
 from vdtoolkit.agents.qatten import QattenMixer
-from vdtoolkit.agents.qmix import MonotonicMixer
+from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
 from vdtoolkit.agents.qplex import QPLEXMixer
-from vdtoolkit.agents.qtran import CounterfactualNet
+from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.agents.value import after, before
-from vdtoolkit.batch import chosen, greedy, masked_mean
+from vdtoolkit.batch import EpisodeBatch, chosen, greedy, masked_mean
 from vdtoolkit.networks import Utilities
 from vdtoolkit.returns import td_lambda_targets
 
 BROKEN: dict[str, tuple[type, tuple[str, ...]]] = {}  # by what is broken
+OF_TRAP: dict[str, set[str]] = {}  # what is broken, by the trap's number in vdtoolkit.certify.traps
 
 
-def broken(what, *checks):
+def broken(what, *checks, trap=None):
     """Register a class as caught by these checks (others may catch it too)."""
 
     def register(cls):
         assert what not in BROKEN
         BROKEN[what] = cls, checks
+        if trap is not None:
+            OF_TRAP.setdefault(trap, set()).add(what)
         return cls
 
     return register
@@ -52,7 +57,7 @@ def broken(what, *checks):
 # -- mixers ---------------------------------------------------------------------------------
 
 
-@broken("QMIX: abs removed", "igm", "monotone", "class")
+@broken("QMIX: abs removed", "igm", "monotone", "class", "least-squares")
 class NoAbs(QMIXAgents):
     def build_mixer(self, spec):
         class Mixer(MonotonicMixer):
@@ -88,11 +93,40 @@ class Tanh(QMIXAgents):
         return Mixer(spec.n_agents, spec.state_dim, 8, 8)
 
 
-@broken("VDN: one agent is subtracted", "igm", "monotone", "symmetric", "least-squares")
+@broken("VDN: one agent is subtracted", "igm", "monotone", "symmetric")
 class Minus(VDNAgents):
     def q_tot(self, nets, utilities, actions, view):
         qs = self.agent_qs(utilities, actions, view)
         return qs[..., :-1].sum(-1) - qs[..., -1]
+
+
+@broken("QMIX: the bias outside of ELU", "qmix-mixing", trap="12")
+class BiasOutside(QMIXAgents):
+    def build_mixer(self, spec):
+        class Mixer(MonotonicMixer):
+            def forward(self, agent_qs, state):
+                w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
+                hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2)) + self.b1(state)
+                return (hidden * self.w2(state).abs()).sum(-1) + self.v(state).squeeze(-1)
+
+        return Mixer(spec.n_agents, spec.state_dim, 8, 8)
+
+
+@broken("QMIX: V(s) detached", "gradient-flow")
+class DetachedV(QMIXAgents):
+    def build_mixer(self, spec):
+        class Mixer(MonotonicMixer):
+            def forward(self, agent_qs, state):
+                v = self.v(state).squeeze(-1)
+                return super().forward(agent_qs, state) - v + v.detach()
+
+        return Mixer(spec.n_agents, spec.state_dim, 8, 8)
+
+
+@broken("VDN: the mean of utilities", "vdn-sum")
+class Mean(VDNAgents):
+    def q_tot(self, nets, utilities, actions, view):
+        return self.agent_qs(utilities, actions, view).mean(-1)
 
 
 @broken("VDN: the utilities of the dead mix in", "dead-unseen", "dead")
@@ -101,20 +135,28 @@ class DeadMix(VDNAgents):
         return chosen(utilities.qs, actions).sum(-1)
 
 
-@broken("Qatten: attention in a plain dict", "registered")
+@broken("Qatten: attention in a plain dict", "registered", trap="1")
 class PlainDict(QattenAgents):
     def build_mixer(self, spec):
+        """Neither trained, nor saved, nor copied: as a plain dict, but it follows `.double()`."""
         mixer = super().build_mixer(spec)
-        loose = {"query": mixer.query, "key": mixer.key}
-        del mixer.query, mixer.key
-        for name, layer in loose.items():
-            for p in layer.parameters():
-                p.requires_grad_(False)
-            object.__setattr__(mixer, name, layer.double())
+        for layer in (*mixer.query.modules(), mixer.key):
+            for name, p in list(layer.named_parameters(recurse=False)):
+                del layer._parameters[name]
+                layer.register_buffer(name, p.detach(), persistent=False)
         return mixer
 
 
-@broken("Qatten: head weights without abs", "igm", "monotone", "qatten-attention")
+@broken("Qatten: unit features are whatever the state begins with", "symmetric", trap="4")
+class FirstOfState(QattenAgents):
+    def units(self, view):
+        N, O = view.obs.shape[-2:]
+        each = view.state.shape[-1] // N
+        units = view.state[..., : N * each].unflatten(-1, (N, each))
+        return F.pad(units, (0, O - each))
+
+
+@broken("Qatten: head weights without abs", "igm", "monotone", "qatten-attention", trap="2")
 class SignedHeads(QattenAgents):
     def build_mixer(self, spec):
         mixer = super().build_mixer(spec)
@@ -126,7 +168,7 @@ def signed_weights(self, state):
     return self.head_weights(state)
 
 
-@broken("Qatten: no softmax", "igm", "monotone", "qatten-attention")
+@broken("Qatten: no softmax", "igm", "monotone", "qatten-attention", trap="7")
 class NoSoftmax(QattenAgents):
     def build_mixer(self, spec):
         mixer = super().build_mixer(spec)
@@ -149,14 +191,14 @@ class SilentNonlinear(QattenAgents):
         return mixer
 
 
-@broken("Qatten: who is dead is told by action 0", "igm")
+@broken("Qatten: who is dead is told by action 0", "igm", trap="5")
 class DeadByAction(QattenAgents):
     def q_tot(self, nets, utilities, actions, view):
         qs = self.agent_qs(utilities, actions, view)
         return nets.mixer(qs, view.state, self.units(view), actions != 0)
 
 
-@broken("Qatten: the regulariser counts padding", "padding", "loss")
+@broken("Qatten: the regulariser counts padding", "padding", "loss", trap="6")
 class RegPadding(QattenAgents):
     def loss(self, batch):
         loss, metrics = super().loss(batch)
@@ -183,7 +225,7 @@ def loose_forward(self, agent_qs, best_qs, taken, state):
     return mixed.sum(-1)
 
 
-@broken("QPLEX: V_i over unavailable actions too", "masks", "loss")
+@broken("QPLEX: V_i over unavailable actions too", "masks", "qplex-dueling")
 class UnmaskedV(QPLEXAgents):
     def _parts(self, utilities, actions, view):
         own, _best, taken = super()._parts(utilities, actions, view)
@@ -204,7 +246,12 @@ def attached_forward(self, agent_qs, best_qs, taken, state):
     return (mixed + (self.lambdas(taken, state) - 1.0) * w * (agent_qs - best_qs)).sum(-1)
 
 
-@broken("QPLEX: best utilities by the network that learns, chosen by the target", "loss")
+@broken(
+    "QPLEX: best utilities by the network that learns, chosen by the target",
+    "loss",
+    "double-q",
+    trap="33",
+)
 class MixedNets(QPLEXAgents):
     def bootstrap(self, batch, online, value, like):
         with torch.no_grad():
@@ -225,14 +272,14 @@ def scrambled(hidden):
     return hidden.reshape(B, N, T, H).transpose(1, 2)
 
 
-@broken("QTRAN-base: hidden states scrambled over agents and moments", "loss")
+@broken("QTRAN-base: hidden states scrambled over agents and moments", "loss", trap="9")
 class ScrambledLoss(QTRANBaseAgents):
     def unroll(self, batch):
         said = super().unroll(batch)
         return Utilities(said.qs, scrambled(said.hidden))
 
 
-@broken("QTRAN-alt: hidden states scrambled everywhere", "own-history")
+@broken("QTRAN-alt: hidden states scrambled everywhere", "own-history", trap="9")
 class ScrambledAlways(QTRANAltAgents):
     def utilities_of(self, nets, obs, actions):
         said = nets.agent.unroll(obs, actions)
@@ -252,7 +299,7 @@ class Gossip(IQLAgents):
         return nets.agent.unroll(obs + 0.5 * obs.mean(2, keepdim=True), actions)
 
 
-@broken("VDN: the target's memory starts at the second moment", "loss", "td-lambda")
+@broken("VDN: the target's memory starts at the second moment", "acting-is-learning", trap="14")
 class ColdTarget(VDNAgents):
     def utilities_of(self, nets, obs, actions):
         said = nets.agent.unroll(obs, actions)
@@ -262,17 +309,12 @@ class ColdTarget(VDNAgents):
         return Utilities(torch.cat([said.qs[:, :1], late.qs], 1), said.hidden)
 
 
-@broken("QTRAN-alt: the others are the agent itself", "loss", "td-lambda")
+@broken("QTRAN-alt: the others are the agent itself", "loss", "qtran-joint", trap="15")
 class OwnForOthers(QTRANAltAgents):
-    def loss(self, batch):
-        kept = CounterfactualNet.forward
-        self.online.mixer.forward = own_for_others.__get__(self.online.mixer)
-        self.target.mixer.forward = own_for_others.__get__(self.target.mixer)
-        try:
-            return super().loss(batch)
-        finally:
-            for nets in (self.online, self.target):
-                nets.mixer.forward = kept.__get__(nets.mixer)
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Net", (CounterfactualNet,), {"forward": own_for_others})
+        return mixer
 
 
 def own_for_others(self, hidden, actions, state, alive):
@@ -280,6 +322,44 @@ def own_for_others(self, hidden, actions, state, alive):
     each = self.other(torch.cat([hidden, onehot], -1)) * alive.unsqueeze(-1)
     ids = torch.eye(self.n_agents, dtype=hidden.dtype).expand(*hidden.shape[:-1], self.n_agents)
     return self.out(torch.cat([self.own(hidden) + (self.n_agents - 1) * each, ids], -1))
+
+
+@broken("QTRAN-base: next states pair with the hidden state before", "loss", trap="15")
+class HiddenBefore(QTRANBaseAgents):
+    def bootstrap(self, batch, online, value, like):
+        with torch.no_grad():
+            said = self.utilities_of(self.target, batch.view.obs, batch.actions)
+            then = batch.view[:, 1:]
+            actions = greedy(after(said).qs, then.available)
+            paired = Utilities(after(said).qs, before(said).hidden)
+            return value(self.target, paired, actions, then)
+
+
+@broken("VDN: the last action is of the moment before", "acting-is-learning", trap="23")
+class LateAction(VDNAgents):
+    def utilities_of(self, nets, obs, actions):
+        return nets.agent.unroll(obs, actions.roll(1, 1))
+
+
+@broken("QMIX: so it is for the target alone", "acting-is-learning", "loss", trap="23")
+class LateTargetAction(QMIXAgents):
+    def utilities_of(self, nets, obs, actions):
+        late = actions.roll(1, 1) if nets is self.target else actions
+        return nets.agent.unroll(obs, late)
+
+
+@broken("VDN: the first agent has a bonus", "places", "acting-is-learning")
+class Favourite(VDNAgents):
+    def utilities_of(self, nets, obs, actions):
+        said = nets.agent.unroll(obs, actions)
+        first = torch.arange(said.qs.shape[2]).eq(0).unsqueeze(-1)
+        return Utilities(said.qs + first.to(said.qs.dtype), said.hidden)
+
+
+@broken("VDN: all act by the team's mean utilities", "decentralised")
+class OneMind(VDNAgents):
+    def policy(self, qs, available, epsilon, rng):
+        return super().policy(qs + qs.mean(1, keepdims=True), available, epsilon, rng)
 
 
 # -- targets --------------------------------------------------------------------------------
@@ -309,7 +389,38 @@ class NoMask(OwnTargets, VDNAgents):
     masked = False
 
 
-@broken("QMIX: double Q's greedy actions from the target", "double-q", "loss")
+class OwnMask(OwnTargets, VDNAgents):
+    """A bootstrap that masks in a way of its own."""
+
+    def bootstrap(self, batch, online, value, like):
+        with torch.no_grad():
+            then = batch.view[:, 1:]
+            target = after(self.utilities_of(self.target, batch.view.obs, batch.actions))
+            picked = self.masked_qs(after(online).qs, then.available).argmax(-1)
+            return value(self.target, target, picked, then)
+
+
+@broken("VDN: masks are multiplied", "masks", trap="21")
+class TimesMask(OwnMask):
+    def masked_qs(self, qs, available):
+        return qs * available
+
+
+@broken("VDN: masks are a number below which Q can fall", "masks", trap="21")
+class LowNumber(OwnMask):
+    def masked_qs(self, qs, available):
+        return qs.masked_fill(~available, -9999999.0)
+
+
+@broken("VDN: acting masks with a number below which Q can fall", "masks", trap="21")
+class LowNumberInPlay(VDNAgents):
+    def policy(self, qs, available, epsilon, rng):
+        explored = super().policy(qs, available, 1.0, rng)
+        best = np.where(available, qs, -9999999.0).argmax(-1)
+        return np.where(rng.random(best.shape) < epsilon, explored, best)
+
+
+@broken("QMIX: double Q's greedy actions from the target", "double-q", "loss", trap="22")
 class WrongPicker(OwnTargets, QMIXAgents):
     picks_online = False
 
@@ -347,13 +458,13 @@ class TargetLearns(Attached, QMIXAgents):
         return value(self.target, target, actions, self.see(self.target, then))
 
 
-@broken("VDN: a time limit counts as the end", "ends", "loss")
+@broken("VDN: a time limit counts as the end", "ends", "loss", trap="19")
 class LimitIsEnd(VDNAgents):
     def targets(self, batch, bootstrap, **which):
         return super().targets(batch, bootstrap, terminated=last_moves(batch.valid))
 
 
-@broken("QMIX: the end counts as a time limit", "ends", "loss")
+@broken("QMIX: the end counts as a time limit", "ends", "loss", trap="20")
 class EndIsLimit(QMIXAgents):
     def targets(self, batch, bootstrap, **which):
         none = torch.zeros_like(batch.terminated)
@@ -365,7 +476,7 @@ def last_moves(valid):
     return valid & ~torch.cat([valid[:, 1:], torch.zeros_like(valid[:, :1])], 1)
 
 
-@broken("VDN: TD(lambda) as if every episode were as long as the longest", "td-lambda")
+@broken("VDN: TD(lambda) as if every episode were as long as the longest", "td-lambda", trap="17")
 class PyMARLLambda(VDNAgents):
     def targets(self, batch, bootstrap, **which):
         c, valid = self.config, batch.valid.to(bootstrap.dtype)
@@ -390,7 +501,7 @@ class WrongLambda(QMIXAgents):
         ).detach()
 
 
-@broken("QTRAN-base: bootstraps from the sum of utilities", "loss", "double-q")
+@broken("QTRAN-base: bootstraps from the sum of utilities", "loss", "double-q", trap="12")
 class SumTarget(QTRANBaseAgents):
     def bootstrap(self, batch, online, value, like):
         with torch.no_grad():
@@ -410,16 +521,30 @@ class CountsPadding(VDNAgents):
         return (q_tot - targets).square().mean(), {"q_tot": q_tot.mean()}
 
 
-@broken("VDN: a phantom move after each time limit", "padding", "loss")
+@broken("VDN: a phantom move after each time limit", "padding", "loss", trap="17")
 class Phantom(VDNAgents):
     def loss(self, batch):
         ended = batch.terminated.any(1, keepdim=True)
         longer = batch.valid | (~ended & batch.valid.roll(1, 1))
-        object.__setattr__(batch, "valid", longer)
-        return super().loss(batch)
+        return super().loss(replace(batch, valid=longer))
 
 
-@broken("IQL: the sum over agents, divided by moves alone", "loss")
+@broken("VDN: a batch is cut where the first episode terminates", "every-move", "loss", trap="18")
+class CutAtFirstEnd(VDNAgents):
+    def loss(self, batch):
+        n = int(batch.terminated.any(0).nonzero()[0, 0]) + 1
+        rest = {k: getattr(batch, k)[:, :n] for k in ("actions", "reward", "terminated", "valid")}
+        return super().loss(EpisodeBatch(batch.view[:, : n + 1], **rest))
+
+
+@broken("VDN: rewards standardised, over padding as well", "padding", "loss", trap="20")
+class Standardised(VDNAgents):
+    def loss(self, batch):
+        r = batch.reward
+        return super().loss(replace(batch, reward=(r - r.mean()) / r.std()))
+
+
+@broken("IQL: the sum over agents, divided by moves alone", "loss", trap="20")
 class TimesN(IQLAgents):
     def loss(self, batch):
         loss, metrics = super().loss(batch)
@@ -467,12 +592,12 @@ class OwnWeighted(OWQMIXAgents):
         return self.central_counts * l_central + l_mono, {"q_star": q_star.mean()}
 
 
-@broken("OW-QMIX: central Q at the greedy action", "loss", "central")
+@broken("OW-QMIX: central Q at the greedy action", "loss", "central", trap="26")
 class CentralAtGreedy(OwnWeighted):
     central_at_greedy = True
 
 
-@broken("OW-QMIX: the central loss counts half", "loss")
+@broken("OW-QMIX: the central loss counts half", "loss", trap="27")
 class HalfCentral(OwnWeighted):
     central_counts = 0.5
 
@@ -495,11 +620,50 @@ class TeachesJoint(QTRANBaseAgents):
         return super().condition_losses(here, actions, now, live, valid)
 
 
-@broken("QTRAN-base: the loss is overwritten by the plain one", "loss", "gradient-flow")
+@broken(
+    "QTRAN-base: the loss is overwritten by the plain one",
+    "loss",
+    "gradient-flow",
+    "igm-trained",
+    trap="16",
+)
 class PlainLoss(QTRANBaseAgents):
     def condition_losses(self, here, actions, now, q_jt, valid):
         zero = q_jt.new_zeros(())
         return zero, zero
+
+
+@broken(
+    "QTRAN-base: L_nopt counts 0.1, whatever is configured", "loss", "qtran-conditions", trap="10"
+)
+class SmallNopt(QTRANBaseAgents):
+    def condition_losses(self, here, actions, now, q_jt, valid):
+        opt, nopt = super().condition_losses(here, actions, now, q_jt, valid)
+        return opt, 0.1 * nopt
+
+
+@broken("QTRAN-base: V_jt of the state, whatever is configured", "reads", trap="10")
+class ValueOfState(QTRANBaseAgents):
+    def build_mixer(self, spec):
+        return JointNet(self.config.hidden_dim, spec.n_actions, spec.state_dim, 8, value_of="state")
+
+
+@broken("QTRAN-base: V_jt detached", "loss", "gradient-flow")
+class DetachedVjt(QTRANBaseAgents):
+    def v_jt(self, nets, utilities, view):
+        return super().v_jt(nets, utilities, view).detach()
+
+
+@broken("QTRAN-base: Q_jt of the mean over agents", "qtran-joint", trap="12")
+class MeanOfAgents(QTRANBaseAgents):
+    def build_mixer(self, spec):
+        class Net(JointNet):
+            def forward(self, hidden, actions, state, alive):
+                onehot = F.one_hot(actions, self.n_actions).to(hidden.dtype)
+                each = self.encode(torch.cat([hidden, onehot], -1)) * alive.unsqueeze(-1)
+                return self.out(each.mean(-2)).squeeze(-1)
+
+        return Net(self.config.hidden_dim, spec.n_actions, spec.state_dim, 8)
 
 
 @broken("QTRAN-base: (4b) penalised on both sides", "qtran-conditions", "loss")
@@ -511,11 +675,18 @@ class BothSides(QTRANBaseAgents):
         return opt, masked_mean(d.square(), valid)
 
 
-@broken("QTRAN-alt: no masks in the minimum", "masks", "loss")
+@broken("QTRAN-alt: no masks in the minimum", "masks", "loss", trap="11")
 class UnmaskedMinimum(QTRANAltAgents):
     def differences(self, here, actions, now, table):
         free = type(now)(now.obs, now.state, torch.ones_like(now.available), now.alive)
         return super().differences(here, actions, free, table)
+
+
+@broken("QTRAN-alt: the own Q stays in the sum of the others", "loss", trap="11")
+class OwnStays(QTRANAltAgents):
+    def differences(self, here, actions, now, table):
+        own = self.agent_qs(here, actions, now).unsqueeze(-1)
+        return super().differences(here, actions, now, table) + own
 
 
 @broken("JointQ: greedy actions without masks", "igm")
@@ -537,7 +708,7 @@ class SeesOwn(COMAAgents):
         return mixer
 
 
-@broken("COMA: the floor is over all actions", "coma-policy", "loss")
+@broken("COMA: the floor is over all actions", "coma-policy", "loss", trap="31")
 class FloorOfAll(COMAAgents):
     def evidence(self, nets, utilities, actions, view):
         told = super().evidence(nets, utilities, actions, view)
@@ -563,7 +734,7 @@ def floor_of_all(logits, available, epsilon):
     return ((1 - epsilon) * soft + epsilon / logits.shape[-1]) * available
 
 
-@broken("COMA: softmax over unavailable actions too", "masks", "loss")
+@broken("COMA: softmax over unavailable actions too", "masks", "loss", trap="30")
 class SoftmaxFirst(COMAAgents):
     def loss(self, batch):
         from vdtoolkit.agents import coma
@@ -581,6 +752,29 @@ def softmax_first(logits, available, epsilon):
     return pi / pi.sum(-1, keepdim=True)
 
 
+@broken("COMA: the loss's policy has no floor", "loss", trap="29")
+class NoFloor(COMAAgents):
+    def loss(self, batch):
+        from vdtoolkit.agents import coma
+
+        kept, coma.floored_policy = coma.floored_policy, no_floor
+        try:
+            return super().loss(batch)
+        finally:
+            coma.floored_policy = kept
+
+
+def no_floor(logits, available, epsilon):
+    return floored_policy(logits, available, 0.0)
+
+
+@broken("COMA: the critic's loss sums over agents", "loss", trap="20")
+class TeamCritic(COMAAgents):
+    def loss(self, batch):
+        loss, parts = super().loss(batch)
+        return loss + (self.team.spec.n_agents - 1) * parts["l_critic"], parts
+
+
 @broken("COMA: the advantage teaches the critic", "coma-critic", "loss")
 class LiveAdvantage(COMAAgents):
     def loss(self, batch):
@@ -591,7 +785,7 @@ class LiveAdvantage(COMAAgents):
         return loss + extra, parts
 
 
-@broken("COMA: old episodes teach again", "on-policy")
+@broken("COMA: old episodes teach again", "on-policy", trap="29")
 class OffPolicy(COMAAgents):
     def draw(self):
         n = self.config.batch_size
@@ -603,7 +797,7 @@ class OffPolicy(COMAAgents):
 # -- a team as a whole ----------------------------------------------------------------------
 
 
-@broken("VDN: the target is never copied", "target-network")
+@broken("VDN: the target is never copied", "target-network", trap="25")
 class Forever(VDNAgents):
     def sync_target(self):
         pass
@@ -622,11 +816,11 @@ class GlobalDice(VDNAgents):
         return loss * (1 + 0.1 * torch.rand(())), metrics
 
 
-@broken("VDN: a batch is masked in place", "batch")
+@broken("VDN: a batch is masked in place", "batch", trap="32")
 class InPlace(VDNAgents):
     def loss(self, batch):
         batch.reward[~batch.valid] = 0.0
-        batch.reward *= 1.5
+        batch.reward.mul_(1.5)
         return super().loss(batch)
 
 
@@ -650,3 +844,40 @@ class Unsaved(QMIXAgents):
     def loss(self, batch):
         loss, metrics = super().loss(batch)
         return self.factor * loss, metrics
+
+
+@broken("VDN: the target is copied by episodes, not gradient steps", "target-network", trap="25")
+class ByEpisodes(VDNAgents):
+    def sync_target(self):
+        if self.episodes and self.episodes % self.config.target_interval == 0:
+            super().sync_target()
+
+
+@broken("VDN: epsilon falls while a greedy team plays", "evaluating", trap="13")
+class CountsTests(VDNAgents):
+    def greedy_policy(self, qs, available, epsilon, rng):
+        self.moves += len(qs)
+        return super().greedy_policy(qs, available, epsilon, rng)
+
+
+@broken("VDN: numpy is reseeded globally", "repeats", trap="24")
+class SeedsNumpy(VDNAgents):
+    def build_mixer(self, spec):
+        np.random.seed(7)
+        return super().build_mixer(spec)
+
+
+@dataclass(frozen=True)
+class DeafConfig(QMIXConfig):
+    rnn_dim: int = 64
+
+
+@broken("QMIX: a hyperparameter that nothing reads", "settings", trap="31b")
+class Deaf(QMIXAgents):
+    Config = DeafConfig
+
+
+@broken("QMIX: the dead are always left out", "dead-noop")
+class NeverNoop(QMIXAgents):
+    def mixing_alive(self, view):
+        return view.alive

@@ -1,81 +1,138 @@
 """Every method's certificate holds; every broken copy is caught by name."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
 
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.agents import QMIXAgents, ValueAgents, VDNAgents
-from vdtoolkit.certify import CHECKS, certify
+from vdtoolkit.certify import CHECKS, certify, search
 from vdtoolkit.certify.anchors import expectile
 from vdtoolkit.certify.formulas import FORMULAS, formula_of, returns
 from vdtoolkit.certify.gates import judged, trained_return, wilson
+from vdtoolkit.certify.learning import float32, same_parameters
 from vdtoolkit.certify.page import page
-from vdtoolkit.certify.search import shrunk
-from vdtoolkit.certify.subject import Subject, differs, random_moment
+from vdtoolkit.certify.subject import Subject, differs
 from vdtoolkit.certify.traps import TRAPS
 
-from .broken import BROKEN
+from .broken import BROKEN, OF_TRAP
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
-SLOW = ("least-squares", "central", "igm-trained", "fixed-point")  # train for seconds
+SHARED = ROOT.parent / "shared" / "MATH.md"
+ANCHORS = ("least-squares", "central", "igm-trained", "fixed-point")  # train for seconds
 LEARNS = [name for name, one in CHECKS.items() if one.learns]
+QUICK = [name for name in CHECKS if name not in (*ANCHORS, *LEARNS)]
+
+
+@pytest.fixture(autouse=True)
+def numbers_as_found(monkeypatch, request):
+    """No counter-example is simplified, which takes longest, unless a test is about that."""
+    if "shrinks" not in request.keywords:
+        monkeypatch.setattr(search, "PHASES", (hypothesis.Phase.generate,))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_promise_of_every_method_is_kept(name):
-    quick = [c for c in CHECKS if c not in SLOW and c not in LEARNS]
-    found = certify(ALGORITHMS[name], draws=12, seed=1, only=quick)
+    found = certify(ALGORITHMS[name], draws=6, seed=1, only=QUICK)
     assert [(e.check, e.facts) for e in found.broken] == []
-    assert found.ok and [e.check for e in found.entries] == quick
+    assert found.ok and [e.check for e in found.entries] == QUICK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_promise_of_every_method_is_kept_in_many_draws(name):
+    found = certify(ALGORITHMS[name], draws=300, seed=2, learn=3)
+    assert [(e.check, e.facts) for e in found.broken] == []
+
+
+def caught(what, draws, only):
+    """The checks that are broken in a copy: by a counter-example, never by a crash."""
+    found = certify(BROKEN[what][0], draws=draws, only=only)
+    for e in found.broken:
+        assert not any("could not be carried out" in fact for fact in e.facts), (e.check, e.facts)
+    return {e.check for e in found.broken}
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_copy_is_caught_by_name(what):
-    cls, checks = BROKEN[what]
-    found = certify(cls, draws=40, only=[c for c in checks if c not in SLOW])
-    caught = {e.check: e.facts for e in found.broken}
-    for name in found.entries:
-        assert name.check in caught, what
-        assert not any("could not be carried out" in fact for fact in caught[name.check]), caught
+    checks = [c for c in BROKEN[what][1] if c not in ANCHORS]
+    assert caught(what, 20, checks) == set(checks)
 
 
-@pytest.mark.parametrize("what", [w for w, (_, c) in BROKEN.items() if set(c) & set(SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [w for w, (_, c) in BROKEN.items() if set(c) & set(ANCHORS)])
 def test_a_broken_copy_settles_elsewhere(what):
-    cls, checks = BROKEN[what]
-    found = certify(cls, draws=1, only=[c for c in checks if c in SLOW])
-    assert found.broken and all("carried out" not in f for e in found.broken for f in e.facts)
+    checks = [c for c in BROKEN[what][1] if c in ANCHORS]
+    assert caught(what, 1, checks) == set(checks)
 
 
-@pytest.mark.parametrize("name", ["vdn", "iql", "hysteretic_iql", "joint_q"])
+def test_a_simple_broken_copy_settles_elsewhere():
+    assert caught("Hysteretic IQL: forgives the wrong errors", 1, ["fixed-point"])
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_plain_check_does_not_see_what_is_broken(what):
+    """Finite numbers come out and parameters move: only what they should be is not so."""
+    subject = Subject(BROKEN[what][0])
+    agents, before = subject.agents(), subject.agents()
+    told = agents.learn_from(float32(subject.batch()))
+    assert np.isfinite(list(told.values())).all(), told
+    assert not same_parameters(agents, before)
+
+
+def test_every_method_has_a_broken_copy():
+    bases = {base for cls, _ in BROKEN.values() for base in cls.__mro__}
+    assert [name for name, cls in ALGORITHMS.items() if cls not in bases] == []
+
+
+@pytest.mark.parametrize("name", ["vdn"])
 def test_anchors_are_reached(name):
-    found = certify(ALGORITHMS[name], draws=5, only=SLOW)
+    found = certify(ALGORITHMS[name], draws=5, only=ANCHORS)
     assert [(e.check, e.facts) for e in found.broken] == []
     assert {e.status for e in found.entries} == {"kept", "not promised"}
 
 
-def test_every_check_but_few_catches_a_broken_copy():
-    caught = {name for _, checks in BROKEN.values() for name in checks}
-    few = {
-        "every-move",
-        "decentralised",
-        "places",
-        "dead-noop",  # the same code as loss, own-history
-        "igm-trained",
-        *LEARNS,
-    }
-    assert set(CHECKS) - caught <= few
+def test_every_check_catches_a_broken_copy():
+    of_copies = {name for _, checks in BROKEN.values() for name in checks}
+    assert set(CHECKS) - of_copies == set(LEARNS)
 
 
-def test_traps_name_checks_or_a_reason():
-    assert len(TRAPS) >= 35
-    for fault, caught, why in TRAPS:
-        assert caught or why, fault
-        assert set(caught) <= set(CHECKS), fault
+# -- traps ----------------------------------------------------------------------------------
+
+
+def test_traps_are_caught_or_cannot_occur():
+    for trap in TRAPS:
+        assert set(trap.caught) <= set(CHECKS), trap
+        assert trap.caught or trap.why, trap
+    assert {t.number for t in TRAPS if t.caught} == set(OF_TRAP)
+
+
+@pytest.mark.parametrize("number", OF_TRAP)
+def test_a_copy_with_the_trap_is_caught_as_the_page_says(number):
+    said = {check for t in TRAPS if t.number == number for check in t.caught}
+    assert said <= {check for what in OF_TRAP[number] for check in BROKEN[what][1]}
+    for what in OF_TRAP[number]:
+        assert set(BROKEN[what][1]) & said, what
+
+
+def test_no_known_trap_is_left_out():
+    if not SHARED.exists():
+        pytest.skip("the list of traps is not beside this checkout")
+    known = re.findall(r"^- T(\d+b?) ", SHARED.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(known) >= 34
+    assert set(known) == {t.number for t in TRAPS}
+
+
+# -- search ---------------------------------------------------------------------------------
 
 
 def test_what_is_not_promised_is_measured():
@@ -87,18 +144,88 @@ def test_what_is_not_promised_is_measured():
     assert " 0 of 60" not in entries["igm"].how
 
 
+@pytest.mark.shrinks
 def test_a_counter_example_is_made_simple():
-    (found,) = certify(BROKEN["VDN: one agent is subtracted"][0], draws=5, only=["igm"]).broken
-    assert found.facts[0].startswith("Q_tot is ")
-    assert "available" not in found.facts[0] and "alive" not in found.facts[0]
-    assert found.facts[0].count("0.0") > 6
+    """By hand: Q_0 - Q_1 is not monotone in Q_1, and nothing else is needed to see it."""
+    (found,) = certify(BROKEN["VDN: one agent is subtracted"][0], draws=20, only=["igm"]).broken
+    for fact in found.facts:
+        assert fact.startswith("Q_tot is ")
+        assert "available" not in fact and "alive" not in fact
+        assert "zeros for all that is seen" in fact and "scale 1.0, seed 0" in fact
+        utilities = ast.literal_eval(fact.partition("utilities ")[2].partition(" (weights")[0])
+        assert sorted(np.abs(utilities).ravel())[-2] == 0, fact  # one alone
 
 
-def test_shrinking_keeps_what_is_needed():
-    subject = Subject(VDNAgents)
-    here = random_moment(subject.agents(), torch.Generator().manual_seed(3))
-    small = shrunk(here, lambda moment: bool(moment.qs[1, 2].abs() > 0.2))
-    assert small.qs.abs().gt(0).sum() == 1 and small.view.available.all()
+def test_the_same_seed_finds_the_same():
+    def found(seed):
+        cls = BROKEN["JointQ: greedy actions without masks"][0]
+        return certify(cls, draws=30, seed=seed, only=["igm"]).broken[0].facts
+
+    assert found(3) == found(3)
+    assert found(3) != found(4)
+
+
+def cases_of(draws):
+    seen = []
+    looked = search.Looked(Subject(VDNAgents, draws=draws), lambda agents, here: "")
+    looked.first(lambda case: bool(seen.append(case)))
+    return seen
+
+
+def test_cases_are_of_all_kinds():
+    seen = cases_of(100)
+    assert len(seen) == 100
+    assert {len(case.alive) for case in seen} == {2, 3, 4}
+    assert {case.scale for case in seen} == set(search.SCALES)
+    assert len({case.weights for case in seen}) > 20
+    for one in seen:
+        assert one.available.any(-1).all()
+        assert (one.available[~one.alive].int() == torch.eye(one.qs.shape[1])[0]).all()
+    some = sum(bool(case.alive.any() and not case.alive.all()) for case in seen)
+    assert some > 15 and sum(not case.available.all() for case in seen) > 30
+    simplest = seen[0]
+    assert simplest.alive.all() and simplest.available.all() and not simplest.qs.any()
+
+
+def test_cases_do_not_depend_on_what_is_loaded(monkeypatch):
+    """Hypothesis takes numbers from modules' constants, and writes those to a folder: not here."""
+    asked, constants = [], providers._get_local_constants
+
+    def noted():
+        asked.append(True)
+        return constants()
+
+    monkeypatch.setattr(providers, "_get_local_constants", noted)
+    cases_of(100)
+    assert not asked
+    numbers = st.lists(st.integers(), min_size=50)  # another strategy asks
+    never = hypothesis.settings(max_examples=20, database=None)
+    with pytest.raises(hypothesis.errors.NoSuchExample):
+        hypothesis.find(numbers, lambda x: False, settings=never)
+    assert asked
+
+
+def test_a_team_that_a_method_refuses_is_left_out():
+    class Three(VDNAgents):
+        def build_mixer(self, spec):
+            if spec.n_agents != 3:
+                raise ValueError(f"three agents, not {spec.n_agents}")
+            return super().build_mixer(spec)
+
+    (entry,) = certify(Three, draws=10, only=["monotone"]).entries
+    assert entry.status == "kept"
+    assert "not for 2 agents (three agents, not 2)" in entry.how and "10 draws" in entry.how
+
+
+def test_what_is_random_is_told_as_such():
+    class Dice(VDNAgents):
+        def q_tot(self, nets, utilities, actions, view):
+            return super().q_tot(nets, utilities, actions, view) * torch.randn(())
+
+    assert not certify(Dice, draws=10, only=["igm"]).ok
+
+
+# -- formulas and gates ---------------------------------------------------------------------
 
 
 def test_an_own_loss_is_not_held_to_another_formula():
@@ -110,8 +237,8 @@ def test_an_own_loss_is_not_held_to_another_formula():
 
     assert formula_of(Own) is None
     assert formula_of(Further) is FORMULAS[ValueAgents]
-    (entry,) = certify(Own, draws=1, only=["loss"]).entries
-    assert entry.status == "not promised"
+    entries = certify(Own, draws=1, only=["loss", "dead-noop"]).entries
+    assert [e.status for e in entries] == ["not promised", "kept"]
 
 
 def test_returns_by_definition():
@@ -140,7 +267,7 @@ def test_wilson_and_what_a_gate_refutes():
 
 
 def test_a_gate_trains_and_tells_the_greedy_payoff():
-    assert trained_return(Subject(VDNAgents), 0, "qtran", moves=1500) in (8.0, 0.0, -12.0)
+    assert trained_return(Subject(VDNAgents), 0, "nonmonotonic", moves=1500) in (8.0, 0.0, -12.0)
 
 
 def test_differs_names_what_differs():
@@ -177,13 +304,12 @@ def test_the_page_lists_every_method_and_check():
         assert f"| {cls.label} (`{name}`) |" in told, name
         assert f"## {cls.label}\n" in told
     for one in CHECKS.values():
-        rows = 1 if one.learns else 1 + len(ALGORITHMS)
-        assert told.count(f"| `{one.name}` |") >= rows, one.name
+        assert told.count(f"| `{one.name}` |") >= 2, one.name  # of some method at least
         assert one.promise.replace("|", "\\|") in told, one.name
     assert "vdtoolkit certify --page" in told and "seed 0" in told and " s on one core" in told
     assert "**broken**" not in told
-    for fault, _, _ in TRAPS:
-        assert fault in told
+    for trap in TRAPS:
+        assert f"| T{trap.number} | {trap.fault} |" in told
 
 
 def test_a_page_is_of_what_was_found():

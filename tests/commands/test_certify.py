@@ -1,10 +1,16 @@
 """`vdtoolkit certify`: what it prints, its exit status, bad input."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from vdtoolkit.agents import ALGORITHMS
+from vdtoolkit.certify import CHECKS
 from vdtoolkit.cli import main
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "new_mixer.py"
+LONG = ("least-squares", "central", "igm-trained", "fixed-point")  # train for seconds
 
 MINE = """
 from vdtoolkit.agents import VDNAgents
@@ -44,6 +50,39 @@ def test_a_class_of_a_file_and_what_is_written(mine, tmp_path, capsys):
     assert f"vdtoolkit certify {mine}:Mine --draws 3" in (tmp_path / "p.md").read_text()
 
 
+@pytest.fixture
+def algorithms_as_they_were():
+    """The example adds an algorithm: the other tests must not see it."""
+    before = dict(ALGORITHMS)
+    yield
+    ALGORITHMS.clear()
+    ALGORITHMS.update(before)
+
+
+def test_the_example_of_a_new_mixer_keeps_its_promises(algorithms_as_they_were, capsys):
+    checks = [c for c in CHECKS if c not in LONG and not CHECKS[c].learns]
+    given = [word for c in checks for word in ("--only", c)]
+    assert main(["certify", f"{EXAMPLE}:TanhAgents", "--draws", "6", "--json", *given]) == 0
+    (data,) = json.loads(capsys.readouterr().out)
+    status = {e["check"]: e["status"] for e in data["entries"]}
+    assert list(status) == checks
+    for name in ("igm", "monotone", "loss", "td-lambda", "target-detached", "masks", "saves"):
+        assert status[name] == "kept", name
+    assert status["symmetric"] == status["qmix-mixing"] == "not promised"
+
+
+def test_the_example_without_abs_is_caught(algorithms_as_they_were, tmp_path, capsys):
+    path = tmp_path / "own_mixer.py"
+    path.write_text(
+        EXAMPLE.read_text(encoding="utf-8").replace("self.w2(state).abs()", "self.w2(state)")
+    )
+    given = ["--draws", "20", "--only", "igm", "--only", "monotone", "--json"]
+    assert main(["certify", f"{path}:TanhAgents", *given]) == 1
+    (data,) = json.loads(capsys.readouterr().out)
+    assert [e["status"] for e in data["entries"]] == ["broken", "broken"]
+    assert "Q_tot" in data["entries"][0]["facts"][0]
+
+
 def test_a_broken_promise_is_status_1(mine, capsys):
     assert main(["certify", f"{mine}:Bad", "--draws", "3", "--only", "igm", "--json"]) == 1
     (data,) = json.loads(capsys.readouterr().out)
@@ -68,6 +107,7 @@ def test_the_list(capsys):
         (["vdn", "--only", "igmm"], "--only igmm: checks are igm"),
         (["vdn", "--set", "lrr=1"], "--set lrr=1: it must be NAME=VALUE"),
         (["vdn", "--set", "gamma=2"], "gamma=2: it must be in [0, 1]"),
+        (["qatten", "--set", "unit_features=enemies"], "unit_features='enemies'"),
         (["vdn", "--draws", "0"], "--draws 0"),
         (["vdtoolkit.agents:Nothing"], "vdtoolkit.agents has no 'Nothing'"),
         (["vdtoolkit.agents:ALGORITHMS"], "it must be a class"),

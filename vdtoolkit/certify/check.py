@@ -13,6 +13,9 @@ Facts = Iterator[str]  # how the promise is broken, with values
 Find = Callable[["Subject"], Facts]
 
 
+ONLY = "the form of "  # how `NotPromised` begins where a check is about another method
+
+
 class NotPromised(Exception):  # noqa: N818  nothing went wrong
     """Raised by a check of what this method does not promise; its text says what it does."""
 

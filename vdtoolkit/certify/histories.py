@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from vdtoolkit.agents import Agents
+from vdtoolkit.batch import EpisodeBatch
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.learning import float32
-from vdtoolkit.certify.subject import LENGTHS, Subject, copy_of, random_moment
+from vdtoolkit.certify.subject import LENGTHS, Subject, copy_of
 from vdtoolkit.networks import Utilities
 from vdtoolkit.step import Step
 
@@ -59,11 +60,18 @@ def own_history(subject: Subject) -> Facts:
 
 @check(
     "acting-is-learning",
-    "learning sees the very utilities that acting acted on, from the first moment on",
+    "learning sees the very utilities that acting acted on, from the first moment on; so does the "
+    "target, of equal parameters",
 )
 def acting_is_learning(subject: Subject) -> Facts:
     """An actor plays through the observations of a batch, moment by moment."""
-    for settings in ({}, {"recurrent": False}, {"share_parameters": False}, {"last_action": False}):
+    variants: tuple[dict[str, Any], ...] = (
+        {},
+        {"recurrent": False},
+        {"share_parameters": False},
+        {"last_action": False},
+    )
+    for settings in variants:
         agents = subject.agents(**settings)
         batch = float32(subject.batch(lengths=(4, 4), ended=(False, False)))
         heard: list[np.ndarray] = []
@@ -74,16 +82,17 @@ def acting_is_learning(subject: Subject) -> Facts:
         actor = agents.actor()
         for t in range(5):
             actor.act_steps(step_of(batch, t))
-        with torch.no_grad():
-            said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
-            qs = agents.preferences(agents.online, said, batch.view).numpy()
-        far = np.abs(np.stack(heard, 1) - qs)
-        if far.max() > 1e-5:
-            _b, t, i, _ = np.unravel_index(int(far.argmax()), far.shape)
-            yield (
-                f"agent {i} at moment {t}: learning is off by {far.max():.3g} from what acting "
-                f"heard ({settings or 'defaults'})"
-            )
+        for nets, whose in ((agents.online, "learning"), (agents.target, "the target")):
+            with torch.no_grad():
+                said = agents.utilities_of(nets, batch.view.obs, batch.actions)
+                qs = agents.preferences(nets, said, batch.view).numpy()
+            far = np.abs(np.stack(heard, 1) - qs)
+            if far.max() > 1e-5:
+                _, at, agent, _ = np.unravel_index(int(far.argmax()), far.shape)
+                yield (
+                    f"agent {agent} at moment {at}: {whose} is off by {far.max():.3g} from what "
+                    f"acting heard ({settings or 'defaults'})"
+                )
 
 
 def listener(heard: list[np.ndarray], taken: np.ndarray) -> Any:
@@ -100,38 +109,36 @@ def step_of(batch: Any, t: int) -> Step:
     """Moment t of all episodes of a batch as acting sees it."""
     view, B = batch.view, len(batch.actions)
     no = np.zeros(B, bool)
-    seen = (x[:, t].numpy() for x in (view.obs, view.state, view.available, view.alive))
-    return Step(*seen, np.zeros(B, np.float32), np.full(B, t == 0), no, no, no)
+    seen = {name: x[:, t].numpy() for name, x in vars(view).items()}
+    reward, first = np.zeros(B, np.float32), np.full(B, t == 0)
+    return Step(**seen, reward=reward, first=first, terminated=no, truncated=no, lost=no)
 
 
-@check("decentralised", "an agent's greedy action can be told from its own utilities alone")
+@check("decentralised", "in play, what an agent does depends on what it saw and did itself alone")
 def decentralised(subject: Subject) -> Facts:
-    """What the others say is changed at random moments."""
-    agents = subject.agents()
-    N = subject.spec.n_agents
-    for draw in range(subject.draws // 4):
-        here = random_moment(agents, subject.generator(draw))
-        for i in range(N):
-            others = torch.arange(N) != i
-            qs = torch.where(others.unsqueeze(-1), here.qs.flip(-1), here.qs)
-            first, then = (
-                agents.preferences(
-                    agents.online,
-                    Utilities(x[None].float(), here.hidden[None].float()),
-                    type(here.view)(*(y[None] for y in vars(here.view).values())),
-                )[0, i]
-                .masked_fill(~here.view.available[i], -torch.inf)
-                .argmax()
-                for x in (here.qs, qs)
-            )
-            if first != then:
-                fact = f"agent {i}'s greedy action changes from {first} to {then} with the others'"
-                if centralised(agents):
-                    raise NotPromised(
-                        "it chooses for all agents together (`preferences`); and indeed " + fact
-                    )
-                yield fact
-                return
+    """Greedy teams play; then what all but one see is changed."""
+    agents, rows, moments = subject.agents(), 64, 3
+    lengths, ended = (moments,) * rows, (False,) * rows
+    seen, other = (
+        float32(subject.batch(seed, lengths=lengths, ended=ended, deaths=())) for seed in (0, 1)
+    )
+    one, changed = played(agents, seen, moments), []
+    for i in range(subject.spec.n_agents):
+        mixed = copy_of(seen)
+        others = torch.arange(subject.spec.n_agents) != i
+        mixed.view.obs[:, :, others] = other.view.obs[:, :, others]
+        changed.append(int((played(agents, mixed, moments)[..., i] != one[..., i]).sum()))
+    said = f"of {rows * moments} actions {changed} change, by agent, with what the others see"
+    if centralised(agents):
+        raise NotPromised(f"it chooses for all agents together (`preferences`): {said}")
+    if any(changed):
+        yield said
+
+
+def played(agents: Agents, batch: EpisodeBatch, moments: int) -> np.ndarray:
+    """What a greedy team does, seeing this: [moments, B, N]."""
+    actor = agents.actor()
+    return np.stack([actor.act_steps(step_of(batch, t)).copy() for t in range(moments)])
 
 
 def centralised(agents: Agents) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +14,13 @@ from torch import Tensor
 from vdtoolkit.agents import Agents
 from vdtoolkit.agents.base import Networks
 from vdtoolkit.batch import EpisodeBatch, View
-from vdtoolkit.certify.check import Facts, check
+from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.subject import (
     DEATHS,
     ENDED,
     LENGTHS,
     Subject,
+    Taught,
     copy_of,
     differs,
     taught,
@@ -182,7 +184,22 @@ def masks(subject: Subject) -> Facts:
                     f"({settings or 'defaults'})"
                 )
                 break
+        if said := differs(sunken(agents, batch, 0.0), sunken(agents, batch, 2 * DEEP), 1e-9):
+            yield (
+                f"{said} where available actions are worth {DEEP:+g}, below any number that masks "
+                f"({settings or 'defaults'})"
+            )
     yield from acting_masks(subject)
+
+
+DEEP = -1e8
+
+
+def sunken(agents: Agents, batch: EpisodeBatch, denied: float) -> Taught:
+    """What the batch teaches where all that is available is worth little, and the rest this."""
+    tempt = tempting(torch.where(batch.view.available, DEEP, denied))
+    with spoken(agents.online, tempt), spoken(agents.target, tempt):
+        return taught(agents, batch)
 
 
 def tempting(bonus: Tensor) -> Any:
@@ -196,8 +213,9 @@ def acting_masks(subject: Subject) -> Facts:
     N, A = subject.spec.n_agents, subject.spec.n_actions
     available = rng.random((200, N, A)) < 0.5
     available[..., 1] |= ~available.any(-1)
-    qs = np.where(available, rng.normal(size=available.shape), 50.0).astype(np.float32)
-    for epsilon in (0.0, 0.5, 1.0):
+    own = rng.normal(size=available.shape)
+    for epsilon, low in itertools.product((0.0, 0.5, 1.0), (0.0, DEEP)):
+        qs = np.where(available, own + low, 50.0).astype(np.float32)
         for policy in (agents.policy, agents.greedy_policy):
             u = policy(qs, available, epsilon, rng)
             taken = np.take_along_axis(available, u[..., None], -1)
@@ -228,6 +246,18 @@ def ends(subject: Subject) -> Facts:
                     f"what is seen at the time limit of episode {b}, move {length} of "
                     f"{max(LENGTHS)}, does not change the loss (td_lambda={lam})"
                 )
+
+
+@check("reads", "where `reads_state` is False, the state enters nothing")
+def reads(subject: Subject) -> Facts:
+    """Another state at every moment."""
+    agents, batch = subject.pair(), subject.batch()
+    if agents.reads_state:
+        raise NotPromised("it reads the state")
+    other = copy_of(batch)
+    other.view.state[:] = other.view.state.flip(-1) + 3.0
+    if said := differs(taught(agents, other), taught(agents, batch)):
+        yield f"{said} in other states"
 
 
 @check("batch", "a batch is read, not changed, and the order of its episodes does not matter")

@@ -1,23 +1,31 @@
-"""What single methods promise beyond the rest, of QPLEX, Qatten, QTRAN and COMA.
+"""What single methods promise beyond the rest: the forms of their papers, layer by layer.
 
 A check here is of all classes that derive from the method it is about.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vdtoolkit.agents import (
     Agents,
     COMAAgents,
+    IQLAgents,
     QattenAgents,
+    QMIXAgents,
     QPLEXAgents,
     QTRANAltAgents,
     QTRANBaseAgents,
+    VDNAgents,
 )
+from vdtoolkit.agents.qmix import MonotonicMixer, UniversalMixer
+from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.batch import View
-from vdtoolkit.certify.check import Facts, NotPromised, check
+from vdtoolkit.certify.check import ONLY, Facts, NotPromised, check
 from vdtoolkit.certify.learning import leaf, spoken
 from vdtoolkit.certify.search import search
 from vdtoolkit.certify.subject import (
@@ -26,6 +34,7 @@ from vdtoolkit.certify.subject import (
     greedy_action,
     joint_actions,
     q_table,
+    some_actions,
     taught,
     team_of,
 )
@@ -38,7 +47,7 @@ CLOSE = 1e-9
 def only_for(subject: Subject, *kinds: type[Agents]) -> None:
     """Refuse methods that do not derive from these."""
     if not isinstance(subject.promised, kinds):
-        raise NotPromised(f"of {' and '.join(kind.label for kind in kinds)} alone")
+        raise NotPromised(f"{ONLY}{' and '.join(kind.label for kind in kinds)} alone")
 
 
 def spread(here: Moment, rows: int) -> tuple[Utilities, View]:
@@ -52,6 +61,74 @@ def shown(agents: Agents, here: Moment, actions: Tensor) -> dict[str, Tensor]:
     said, view = spread(here, len(actions))
     with torch.no_grad():
         return agents.evidence(agents.online, said, actions, view)
+
+
+@check("vdn-sum", "VDN, IQL: Q_tot is the sum of the living agents' utilities")
+def vdn_sum(subject: Subject) -> Facts:
+    """One agent after another."""
+    only_for(subject, VDNAgents, IQLAgents)
+    yield from search(subject, no_sum)
+
+
+def no_sum(agents: Agents, here: Moment) -> str:
+    """Where Q_tot is no sum."""
+    for u in some_actions(*here.qs.shape):
+        q = sum(float(here.qs[i, a]) for i, a in enumerate(u.tolist()) if here.view.alive[i])
+        if said := off(agents, here, u, q):
+            return said
+    return ""
+
+
+def off(agents: Agents, here: Moment, u: Tensor, expected: Tensor | float) -> str:
+    """Whether Q_tot of u [N] is another number than the formula's."""
+    with torch.no_grad():
+        said, q = float(q_table(agents, agents.online, here, u[None])[0]), float(expected)
+    if abs(q - said) <= 1e-7 * (1 + abs(q)):
+        return ""
+    return f"{agents.q_tot_label} of {u.tolist()} is {said:.6g}, the formula says {q:.6g}"
+
+
+@check(
+    "qmix-mixing",
+    "QMIX: Q_tot = |W2(s)| ELU(|W1(s)| Q + b1(s)) + V(s), or the three layers of 'split', "
+    "with 0 for the dead",
+)
+def qmix_mixing(subject: Subject) -> Facts:
+    """By its own hypernetworks, unit by unit."""
+    only_for(subject, QMIXAgents)
+    if not isinstance(monotonic(subject.promised), MonotonicMixer | UniversalMixer):
+        raise NotPromised("its mixer is its own")
+    yield from search(subject, not_mixed)
+
+
+def monotonic(agents: Agents) -> nn.Module:
+    """The mixer of QMIX, which CW-QMIX and OW-QMIX keep beside Q*."""
+    return getattr(agents.online.mixer, "monotonic", agents.online.mixer)
+
+
+def not_mixed(agents: Agents, here: Moment) -> str:
+    """Where Q_tot is not the formula's."""
+    mixer: Any = monotonic(agents)
+    s, N = here.view.state, len(here.qs)
+    x = [here.qs[i, 0] if here.view.alive[i] else torch.zeros(()) for i in range(N)]
+    with torch.no_grad():
+        if isinstance(mixer, MonotonicMixer):
+            w1, b1, w2 = mixer.w1(s).abs().view(N, -1), mixer.b1(s), mixer.w2(s).abs()
+            parts = [w2[d] * F.elu(weighed(x, w1[:, d]) + b1[d]) for d in range(len(b1))]
+            q = torch.stack(parts).sum() + mixer.v(s)[0]
+        else:
+            *inner, last = (layer(s).abs() for layer in mixer.w)
+            for w, b in zip(inner, (layer(s) for layer in mixer.b), strict=True):
+                D = len(b)
+                raw = [weighed(x, w.view(-1, D)[:, d]) + b[d] for d in range(D)]
+                x = [F.elu(r) if d < D // 2 else -F.elu(-r) for d, r in enumerate(raw)]
+            q = weighed(x, last) + mixer.v(s)[0]
+    return off(agents, here, torch.zeros(N, dtype=torch.int64), q)
+
+
+def weighed(x: list[Tensor], w: Tensor) -> Tensor:
+    """sum_k w_k x_k."""
+    return (torch.stack(x) * w).sum()
 
 
 @check(
@@ -100,7 +177,7 @@ def qplex_gradient(subject: Subject) -> Facts:
 def other_slopes(agents: Agents, here: Moment) -> str:
     """A slope that is not w_i."""
     N, A = here.qs.shape
-    for u in joint_actions(N, A)[::9]:
+    for u in some_actions(N, A, 8):
         qs = here.qs.clone().requires_grad_()
         q = q_table(agents, agents.online, Moment(qs, here.hidden, here.view), u[None])[0]
         (slopes,) = torch.autograd.grad(q, qs)
@@ -164,10 +241,7 @@ def not_attention(agents: Agents, here: Moment) -> str:
         if w.min() < 0:
             return f"a head weight is {float(w.min()):.4g}"
         q = told["c(s)"][0] + (w.unsqueeze(-1) * expected * own).sum()
-        said = q_table(agents, agents.online, here, u)[0]
-    if (q - said).abs() > 1e-7 * (1 + q.abs()):
-        return f"Q_tot is {float(said):.6g}, the formula says {float(q):.6g}"
-    return ""
+    return off(agents, here, u[0], q)
 
 
 def inputs(agents: Agents, unit: Tensor, q: Tensor) -> Tensor:
@@ -176,23 +250,67 @@ def inputs(agents: Agents, unit: Tensor, q: Tensor) -> Tensor:
 
 
 @check(
+    "qtran-joint",
+    "QTRAN: Q_jt is of the sum over living agents of what is encoded of (h_i, u_i) (base); each "
+    "agent's row of its own h_i and of the others' (h_j, u_j) (alt)",
+)
+def qtran_joint(subject: Subject) -> Facts:
+    """By its own layers, agent by agent."""
+    only_for(subject, QTRANBaseAgents)
+    if not isinstance(subject.promised.online.mixer, JointNet | CounterfactualNet):
+        raise NotPromised("its joint network is its own")
+    yield from search(subject, not_joint)
+
+
+def not_joint(agents: Agents, here: Moment) -> str:
+    """Where Q_jt is not the formula's."""
+    mixer: Any = agents.online.mixer
+    N, A = here.qs.shape
+    living = [i for i in range(N) if here.view.alive[i]]
+    state = [here.view.state] if mixer.joint_state else []
+    if not living:
+        return ""
+    for u in some_actions(N, A, 4):
+        with torch.no_grad():
+            pair = [torch.cat([here.hidden[i], torch.eye(A).double()[u[i]]]) for i in range(N)]
+            if isinstance(mixer, JointNet):
+                team = torch.stack([mixer.encode(pair[i]) for i in living]).sum(0)
+                q = mixer.out(torch.cat([team, *state]))[0]
+            else:
+                rows = []
+                for i in living:
+                    of = [mixer.own(here.hidden[i])]
+                    of += [mixer.other(pair[j]) for j in living if j != i]
+                    told = [torch.stack(of).sum(0), torch.eye(N).double()[i], *state]
+                    rows.append(mixer.out(torch.cat(told))[u[i]])
+                q = torch.stack(rows).mean()
+        if said := off(agents, here, u, q):
+            return said
+    return ""
+
+
+@check(
     "qtran-routing", "QTRAN: L_opt and L_nopt teach the utilities and V_jt, and leave Q_jt alone"
 )
 def qtran_routing(subject: Subject) -> Facts:
     """The gradient of Q_jt's own layers does not depend on lambda_opt and lambda_nopt."""
     only_for(subject, QTRANBaseAgents)
-    grads = []
-    for weight in (0.0, 3.0):
-        agents = subject.pair(lambda_opt=weight, lambda_nopt=weight)
-        grads.append(taught(agents, subject.batch()))
-    for name in grads[0]:
-        if name.startswith("mixer.") and not name.startswith("mixer.value."):
-            far = float((grads[0][name] - grads[1][name]).abs().max())
-            if far > CLOSE:
-                yield f"{name} gets {far:.4g} of L_opt and L_nopt"
-    head = next(name for name in grads[0] if name.endswith("head.weight"))
-    if torch.equal(grads[0][head], grads[1][head]):
-        yield "utilities get nothing of L_opt and L_nopt"
+    for seed in range(3):
+        grads = []
+        for weight in (0.0, 3.0):
+            agents = subject.pair(seed, lambda_opt=weight, lambda_nopt=weight)
+            with torch.no_grad():
+                for p in agents.online.parameters():
+                    p.mul_(2.0)  # so that conditions are violated
+            grads.append(taught(agents, subject.batch(seed)))
+        for name in grads[0]:
+            if name.startswith("mixer.") and not name.startswith("mixer.value."):
+                far = float((grads[0][name] - grads[1][name]).abs().max())
+                if far > CLOSE:
+                    yield f"{name} gets {far:.4g} of L_opt and L_nopt"
+        head = next(name for name in grads[0] if name.endswith("head.weight"))
+        if torch.equal(grads[0][head], grads[1][head]):
+            yield "utilities get nothing of L_opt and L_nopt"
 
 
 @check(
@@ -341,8 +459,8 @@ def on_policy(subject: Subject) -> Facts:
         observations, infos = env.reset()
         while env.agents:
             actions = agents.act(observations, infos, env.state())
-            observations, *rest = env.step(actions)
-            agents.observe(observations, *rest, state=env.state())
+            observations, rewards, ended, cut, infos = env.step(actions)
+            agents.observe(observations, rewards, ended, cut, infos, state=env.state())
         learned.append(bool(agents.learn()) + bool(agents.learn()))
     if learned != [0, 1, 0, 1, 0, 1]:
         yield f"gradient steps after each of six episodes are {learned}, not one every two"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from vdtoolkit.agents import Agents
-from vdtoolkit.batch import View
+from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.certify.check import Facts, NotPromised, check
 from vdtoolkit.certify.search import rate, search
 from vdtoolkit.certify.subject import (
@@ -17,8 +17,8 @@ from vdtoolkit.certify.subject import (
     greedy_action,
     joint_actions,
     q_table,
-    random_moment,
     randomised,
+    some_actions,
 )
 
 MONOTONE = ("additive", "elu_qmix", "monotone")
@@ -76,7 +76,7 @@ def monotone(subject: Subject) -> Facts:
 def falls(agents: Agents, here: Moment) -> str:
     """Where Q_tot falls as a utility rises, if it does."""
     N, A = here.qs.shape
-    for u in joint_actions(N, A)[::7]:
+    for u in some_actions(N, A, 10):
         qs = here.qs.clone().requires_grad_()
         at = replace(here, qs=qs)
         (slopes,) = torch.autograd.grad(q_table(agents, agents.online, at, u[None])[0], qs)
@@ -86,7 +86,7 @@ def falls(agents: Agents, here: Moment) -> str:
             return f"the slope in Q_{i} is {float(own[i]):.4g} at joint action {u.tolist()}"
         if slopes.abs().sum() > own.abs().sum() * (1 + CLOSE):
             return f"utilities of other actions enter at joint action {u.tolist()}"
-    actions = joint_actions(N, A)[::5]
+    actions = some_actions(N, A)
     with torch.no_grad():
         before = q_table(agents, agents.online, here, actions)
         for i, step in itertools.product(range(N), (1e-2, 1.0, 30.0)):
@@ -166,7 +166,7 @@ def sees_the_dead(agents: Agents, here: Moment) -> str:
     if not dead.any() or dead.all():
         return ""
     N, A = here.qs.shape
-    actions = joint_actions(N, A)[::5]
+    actions = some_actions(N, A)
     qs, hidden = here.qs.clone(), here.hidden.clone()
     qs[dead] += 5.0
     hidden[dead] -= 1.0
@@ -195,7 +195,7 @@ def symmetric(subject: Subject) -> Facts:
 def knows_places(agents: Agents, here: Moment) -> str:
     """The order of agents that changes Q_tot, if one does."""
     N, A = here.qs.shape
-    actions = joint_actions(N, A)[::5]
+    actions = some_actions(N, A)
     with torch.no_grad():
         before = q_table(agents, agents.online, here, actions)
         for order in itertools.permutations(range(N)):
@@ -217,12 +217,11 @@ def knows_places(agents: Agents, here: Moment) -> str:
 def registered(subject: Subject) -> Facts:
     """Another team with these parameters says the same."""
     one, other = subject.agents(0), subject.agents(1)
-    randomised(one, subject.generator(0), 1.0)
+    randomised(one, torch.Generator().manual_seed(subject.seed), 1.0)
     other.online.double().load_state_dict(one.online.state_dict())
     one.target.double()
     one.sync_target()
-    generator, actions = subject.generator(1), joint_actions(3, 4)
-    here = random_moment(one, generator)
+    here, actions = at_first(one, subject.batch()), joint_actions(3, 4)
     with torch.no_grad():
         said = q_table(one, one.online, here, actions)
         for nets, what in ((other.online, "a team that loads them"), (one.target, "the target")):
@@ -232,3 +231,10 @@ def registered(subject: Subject) -> Facts:
     own = {p.data_ptr() for p in one.online.parameters()}
     if own & {p.data_ptr() for p in one.target.parameters()}:
         yield "the target shares parameters with the networks that learn"
+
+
+def at_first(agents: Agents, batch: EpisodeBatch) -> Moment:
+    """The first moment of a batch, with what the networks say there."""
+    with torch.no_grad():
+        said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
+    return Moment(said.qs[0, 0], said.hidden[0, 0], batch.view[0, 0])

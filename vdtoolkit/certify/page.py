@@ -4,33 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vdtoolkit.certify.check import CHECKS
+from vdtoolkit.certify.check import CHECKS, ONLY
 from vdtoolkit.certify.report import BROKEN, KEPT, LESS, Certificate
 from vdtoolkit.certify.traps import TRAPS
 
 HEAD = """# Certificates
 
 What is proved of each method, as far as looking for counter-examples proves: `vdtoolkit certify
-METHOD`, with a class of your own as `module:Class` or `my_file.py:Class`. A method is held to what
-it promises of itself, no more: `claim` (IGM `exact` at any weights, `trained`, or `none`),
-`function_class`, `symmetric`, its place among the classes whose loss is known (`own_loss = True`
-says that the loss is another). A check of what is not promised says so, and where that can be
-measured how often it fails.
-
-Searches are plain seeded dice: weights of three scales, utilities, masks, deaths; what is found is
-made simple before it is shown. The formulas of `vdtoolkit/certify/formulas.py` are the losses once
-more, move by move in plain loops, in float64, without anything that the methods are made of but
-Q_tot at one joint action; loss and every gradient must agree.
-
-This page was written by
+METHOD`. This page was written by
 
     {command}
 
-in {seconds:.0f} s on one core (vdtoolkit {vdtoolkit}, torch {torch}, numpy {numpy}, Python
-{python}), seed {seed}, {draws} draws a search{learn}.
+in {seconds:.0f} s on one core (vdtoolkit {vdtoolkit}, torch {torch}, numpy {numpy}, Hypothesis
+{hypothesis}, Python {python}), seed {seed}, {draws} draws a search{learn}.
+
+Searches are Hypothesis's: it draws the number of agents, weights of four scales, utilities, masks,
+deaths and what is seen, and simplifies what it finds. The same seed finds the same. The formulas of
+`vdtoolkit/certify/formulas.py` are the losses once more, move by move in plain loops, in float64,
+without anything that the methods are made of but Q_tot at one joint action; loss and every gradient
+must agree. Gates train whole teams; a gate is broken only where it is refuted, which is where the
+95 % interval of its success rate lies below what is promised: few seeds refute little.
+
+## A method of your own
+
+    vdtoolkit certify my_file.py:MyAgents
+    vdtoolkit certify my_package.my_module:MyAgents --set width=16 --learn 5
+
+or `certify(MyAgents)` of `vdtoolkit.certify` in a test of yours: `assert found.ok, str(found)`.
+`examples/new_mixer.py:TanhAgents` is one to try. A method is held to what it promises, no more:
+
+{held}
+
+Padding, masks, deaths, time limits, targets, gradients, histories, seeds, files: of every method.
 
 """
 
+HELD = (  # what a class says of itself, and what it is held to
+    ('`claim = "exact"`, `"trained"`, `"none"`', "IGM at any weights, once trained, not at all"),
+    (
+        '`function_class = "additive"`, `"elu_qmix"`, `"monotone"`',
+        "monotonicity, its shape, the best table of its class",
+    ),
+    ('`function_class = "unrestricted"`, `"unknown"`', "the payoff itself, no table"),
+    ("`symmetric = True`", "agents that change places change nothing"),
+    ("`reads_state = False`", "the state enters nothing"),
+    (
+        "it derives from a method of ours",
+        "that method's loss, gradient and form; `own_loss = True` says that its loss is another",
+    ),
+)
 SIGNS = {KEPT: "kept", BROKEN: "**broken**", LESS: "-"}
 
 
@@ -44,6 +66,13 @@ def page(found: Sequence[Certificate], command: str) -> str:
         seed=first.seed,
         draws=first.draws,
         learn=seeds,
+        held="\n".join(
+            [
+                "| your class says | it is held to |",
+                "|---|---|",
+                *(f"| {a} | {b} |" for a, b in HELD),
+            ]
+        ),
         **first.versions,
     )
     return (
@@ -93,10 +122,17 @@ def details(found: Sequence[Certificate]) -> list[str]:
         told = f" with {one.settings}" if one.settings else ""
         lines += [f"## {one.label}{told}", "", "| check | promise | how |", "|---|---|---|"]
         for e in one.entries:
-            said = "; ".join(e.facts) or e.how
-            lines.append(f"| `{e.check}` | {SIGNS[e.status]} | {cell(said)} |")
-        lines.append("")
+            if e.status != LESS:
+                said = "; ".join(e.facts) or e.how
+                lines.append(f"| `{e.check}` | {SIGNS[e.status]} | {cell(said)} |")
+        lines += ["", *not_promised(one), ""]
     return lines
+
+
+def not_promised(one: Certificate) -> list[str]:
+    """What this method promises less than others, and what was measured of it."""
+    less = [e for e in one.entries if e.status == LESS and not e.how.startswith(ONLY)]
+    return ["Not promised:", "", *(f"- `{e.check}`: {cell(e.how)}" for e in less)] if less else []
 
 
 def traps() -> list[str]:
@@ -108,12 +144,12 @@ def traps() -> list[str]:
         "a copy of our method with the same fault (`tests/certify/broken.py`); where none is "
         "named, the fault cannot occur in a method, and the last column says why.",
         "",
-        "| fault | caught by | or why it cannot occur |",
-        "|---|---|---|",
+        "| | fault | caught by | or why it cannot occur |",
+        "|---|---|---|---|",
     ]
-    for fault, caught, why in TRAPS:
-        names = ", ".join(f"`{name}`" for name in caught)
-        lines.append(f"| {cell(fault)} | {names} | {cell(why)} |")
+    for trap in TRAPS:
+        names = ", ".join(f"`{name}`" for name in trap.caught)
+        lines.append(f"| T{trap.number} | {cell(trap.fault)} | {names} | {cell(trap.why)} |")
     return lines
 
 

@@ -10,6 +10,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from vdtoolkit.certify.check import CHECKS, ONLY
+
 KEPT, BROKEN, LESS = "kept", "broken", "not promised"
 STYLES = {KEPT: "green", BROKEN: "bold red", LESS: "dim"}
 
@@ -71,10 +73,16 @@ class Certificate:
         table.add_column("check", no_wrap=True)
         table.add_column("promise", no_wrap=True)
         table.add_column("how, or what breaks it", overflow="fold")
-        for e in self.entries:
-            said = Text("\n".join(e.facts) or e.how, style="" if e.facts else "dim")
+        less = [e for e in self.entries if e.status == LESS and not e.how.startswith(ONLY)]
+        for e in (e for e in self.entries if e.status != LESS):
+            said = Text(
+                "\n".join(e.facts) or e.how or CHECKS[e.check].promise,
+                style="" if e.facts else "dim",
+            )
             table.add_row(e.check, Text(e.status, style=STYLES[e.status]), said)
         yield table
+        for e in less:
+            yield Text(f"not promised: {e.check}, {e.how}", style=STYLES[LESS])
 
     def __str__(self) -> str:
         console = Console(file=io.StringIO(), width=100, color_system=None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+import hypothesis
 import numpy as np
 import torch
 
@@ -25,7 +26,7 @@ def certify(
     settings: dict[str, Any] | None = None,
     *,
     seed: int = 0,
-    draws: int = 200,
+    draws: int = 100,
     learn: int = 0,
     only: Sequence[str] = (),
 ) -> Certificate:
@@ -62,6 +63,7 @@ def certify(
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            "hypothesis": hypothesis.__version__,
         },
         seconds=time.perf_counter() - began,
     )

@@ -1,85 +1,157 @@
-"""Search for a counter-example: random weights and moments, what is found is made simple.
+"""Search for a counter-example at random weights, by Hypothesis: what is found comes simplified.
 
-Seeded dice and no library for it: a certificate is recomputed by its seed, and the product needs
-nothing more to be installed.
+A case is a team's size, weights, and one moment: utilities, what is available, who is dead, what
+is seen.  All of it is drawn as booleans.  Hypothesis would take whole numbers from the constants
+of whatever modules are loaded, and keep those in a folder: a certificate would depend on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+import hypothesis
 import torch
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+from torch import Tensor
 
 from vdtoolkit.agents import Agents
 from vdtoolkit.batch import View
 from vdtoolkit.certify.check import Facts
-from vdtoolkit.certify.subject import Moment, Subject, random_moment, randomised
+from vdtoolkit.certify.subject import Moment, Subject, hidden_dim, randomised, team_of
 
-SCALES = (0.3, 1.0, 2.0)  # of weights, in turn
+# agents, actions, sizes of observation and state; a counter-example is for the first that will do
+TEAMS = ((2, 2, 3, 4), (3, 4, 6, 7), (2, 3, 5, 6), (4, 2, 5, 3))
+PHASES = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
+SCALES = (1.0, 0.3, 2.0, 0.1)  # of weights
 
 Violates = Callable[[Agents, Moment], str]  # '' where the promise is kept
 
 
+@dataclass(frozen=True)
+class Case:
+    """What is drawn; weights and seen are seeds, and nothing is seen but zeros at seen = 0."""
+
+    team: int
+    scale: float
+    weights: int
+    seen: int
+    qs: Tensor  # [N, A]
+    available: Tensor  # [N, A] bool
+    alive: Tensor  # [N] bool
+
+
+def bits(n: int) -> st.SearchStrategy[tuple[bool, ...]]:
+    """So many booleans."""
+    return st.tuples(*[st.booleans()] * n)
+
+
+def number(n: int) -> st.SearchStrategy[int]:
+    """From 0, the simplest, to 2^n - 1."""
+    return bits(n).map(lambda found: sum(bit << k for k, bit in enumerate(reversed(found))))
+
+
+UTILITY = number(5).map(lambda n: (-1) ** n * ((n + 1) // 2) / 2)  # 0, -0.5, 0.5, .. 7.5, -8
+
+
+@st.composite
+def cases(draw: st.DrawFn, teams: tuple[int, ...]) -> Case:
+    """Any case for one of these teams; in the simplest all is 0, nobody is dead, nothing denied."""
+    team = teams[draw(number(2)) % len(teams)]
+    n, a, _, _ = TEAMS[team]
+    scale, weights, seen = SCALES[draw(number(2))], draw(number(8)), draw(number(4))
+    dead, denied = torch.zeros(n, dtype=torch.bool), torch.zeros(n, a, dtype=torch.bool)
+    if draw(st.booleans()):
+        dead = torch.tensor(draw(bits(n)))
+    if draw(st.booleans()):
+        denied = torch.tensor(draw(bits(n * a))).view(n, a)
+    qs = torch.tensor(draw(st.tuples(*[UTILITY] * (n * a))), dtype=torch.float64).view(n, a)
+    available = ~denied | denied.all(-1, keepdim=True)
+    available[dead] = torch.arange(a) == 0
+    return Case(team, scale, weights, seen, qs, available, ~dead)
+
+
+class Looked:
+    """One search: whether a promise is violated, in any case for teams that the method takes."""
+
+    def __init__(self, subject: Subject, violates: Violates, **settings: Any) -> None:
+        self.subject, self.violates, self.settings = subject, violates, settings
+        self.made: dict[int, tuple[Agents, int]] = {}  # by the index in TEAMS, and H
+        for k, sizes in enumerate(TEAMS):
+            try:
+                agents = subject.agents(team=team_of(*sizes), **settings)
+                self.made[k] = agents, hidden_dim(agents)
+            except ValueError as error:  # refused: a slice of the state for three agents, say
+                subject.tell(f"not for {sizes[0]} agents ({error})")
+        self.draws = self.broken = 0
+
+    def said(self, case: Case) -> str:
+        """The violation, '' where there is none."""
+        (agents, width), dice = self.made[case.team], torch.Generator().manual_seed(case.seen)
+        randomised(agents, torch.Generator().manual_seed(case.weights), case.scale)
+        _, _, o, s = TEAMS[case.team]
+
+        def rand(*shape: int) -> Tensor:
+            found = torch.randn(shape, generator=dice, dtype=torch.float64)
+            return found if case.seen else found * 0
+
+        n = len(case.alive)
+        view = View(rand(n, o), rand(s), case.available, case.alive)
+        self.draws += 1
+        said = self.violates(agents, Moment(case.qs, rand(n, width), view))
+        self.broken += bool(said)
+        return said
+
+    def first(self, condition: Callable[[Case], bool]) -> Case | None:
+        """The simplest case found that meets this; None where there is none."""
+        of = f"{self.violates.__name__} {sorted(self.settings.items())}"
+        try:
+            return hypothesis.find(
+                cases(tuple(self.made)),
+                condition,
+                settings=hypothesis.settings(
+                    max_examples=self.subject.draws,
+                    phases=PHASES,
+                    database=None,
+                    deadline=None,
+                    derandomize=False,
+                ),
+                random=Random(f"{self.subject.seed} {of}"),
+            )
+        except NoSuchExample:
+            return None
+
+
 def search(subject: Subject, violates: Violates, **settings: Any) -> Facts:
-    """The first draw at which something is violated, as simple as it gets."""
-    agents = subject.agents(**settings)
-    for draw in range(subject.draws):
-        generator, scale = subject.generator(draw), SCALES[draw % len(SCALES)]
-        randomised(agents, generator, scale)
-        here = random_moment(agents, generator)
-        if violates(agents, here):
-            here = shrunk(here, lambda moment: bool(violates(agents, moment)))
-            yield f"{violates(agents, here)} at {here} (draw {draw}, weights of scale {scale})"
-            return
-    subject.tell(f"{subject.draws} draws")
+    """The simplest case found at which something is violated."""
+    looked = Looked(subject, violates, **settings)
+    case = looked.first(lambda case: bool(looked.said(case)))
+    subject.tell(f"{looked.draws} draws")
+    if case is not None:
+        yield f"{looked.said(case)} at {shown(case)}"
 
 
 def rate(subject: Subject, violates: Violates, **settings: Any) -> tuple[int, int]:
     """In how many draws something is violated, and the number of draws."""
-    agents, broken = subject.agents(**settings), 0
-    for draw in range(subject.draws):
-        generator = subject.generator(draw)
-        randomised(agents, generator, SCALES[draw % len(SCALES)])
-        broken += bool(violates(agents, random_moment(agents, generator)))
-    return broken, subject.draws
+    looked = Looked(subject, violates, **settings)
+
+    def never(case: Case) -> bool:
+        looked.said(case)
+        return False
+
+    looked.first(never)
+    return looked.broken, looked.draws
 
 
-def shrunk(here: Moment, still: Callable[[Moment], bool]) -> Moment:
-    """The moment with whatever is not needed taken away, while `still` holds."""
-    changed = True
-    while changed:
-        changed = False
-        for simpler in simpler_ones(here):
-            if not same(simpler, here) and still(simpler):
-                here, changed = simpler, True
-                break
-    return here
-
-
-def simpler_ones(here: Moment) -> Iterator[Moment]:
-    """The same with everybody alive, everything available, zeros and whole numbers."""
-    view = here.view
-    all_there = View(view.obs, view.state, torch.ones_like(view.available), view.alive | True)
-    yield replace(here, view=all_there)
-    yield replace(here, view=replace(view, obs=view.obs * 0))
-    yield replace(here, view=replace(view, state=view.state * 0))
-    yield replace(here, hidden=here.hidden * 0)
-    yield replace(here, qs=here.qs.round())
-    yield replace(here, qs=(here.qs * 10).round() / 10)
-    for i, a in here.qs.nonzero().tolist():
-        qs = here.qs.clone()
-        qs[i, a] = 0
-        yield replace(here, qs=qs)
-
-
-def same(one: Moment, other: Moment) -> bool:
-    """Whether nothing differs."""
-    pairs = zip(parts(one), parts(other), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
-
-
-def parts(here: Moment) -> list[torch.Tensor]:
-    """All its tensors."""
-    return [here.qs, here.hidden, *vars(here.view).values()]
+def shown(case: Case) -> str:
+    """The case, short; weights and what is seen by their seeds."""
+    said = f"utilities {[[round(q, 3) for q in row] for row in case.qs.tolist()]}"
+    if not case.available.all():
+        said += f", available {case.available.int().tolist()}"
+    if not case.alive.all():
+        said += f", alive {case.alive.int().tolist()}"
+    seen = f"what is seen of seed {case.seen}" if case.seen else "zeros for all that is seen"
+    return f"{said} (weights of scale {case.scale}, seed {case.weights}; {seen})"

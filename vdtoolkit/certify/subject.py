@@ -31,7 +31,7 @@ class Subject:
         cls: type[Agents],
         settings: dict[str, Any] | None = None,
         seed: int = 0,
-        draws: int = 200,
+        draws: int = 100,
         learn: int = 0,
     ) -> None:
         self.cls, self.settings, self.seed, self.draws = cls, dict(settings or {}), seed, draws
@@ -64,10 +64,6 @@ class Subject:
     def has(self, name: str) -> bool:
         """Whether the method's config has this field."""
         return name in {field.name for field in fields(self.cls.Config)}
-
-    def generator(self, draw: int) -> torch.Generator:
-        """The dice of one draw."""
-        return torch.Generator().manual_seed(1_000_003 * self.seed + draw)
 
 
 def small_team() -> Team:
@@ -152,7 +148,9 @@ def differs(one: Taught, other: Taught, tolerance: float = 0.0) -> str:
             left = b if a is None else a
             if left is not None and bool(left.abs().max() > tolerance):
                 return f"the gradient of {name} is {'missing' if a is None else 'not expected'}"
-        elif not torch.allclose(a, b, rtol=0, atol=tolerance * float(1 + b.abs().max())):
+        elif a.shape != b.shape:
+            return f"the gradient of {name} has shape {list(a.shape)}, not {list(b.shape)}"
+        elif not bool(((a - b).abs() <= tolerance * (1 + b.abs().max())).all()):
             what = name if name == "the loss" else f"the gradient of {name}"
             far = (a - b).abs().argmax()
             return f"{what} is {float(a.flatten()[far]):.6g}, not {float(b.flatten()[far]):.6g}"
@@ -166,32 +164,6 @@ class Moment:
     qs: Tensor  # [N, A]
     hidden: Tensor  # [N, H]
     view: View
-
-    def __str__(self) -> str:
-        """The numbers, short."""
-        rounded = [[round(float(q), 3) for q in row] for row in self.qs]
-        said = f"utilities {rounded}"
-        if not self.view.available.all():
-            said += f", available {self.view.available.int().tolist()}"
-        if not self.view.alive.all():
-            said += f", alive {self.view.alive.int().tolist()}"
-        return said
-
-
-def random_moment(agents: Agents, generator: torch.Generator) -> Moment:
-    """Random utilities and view in float64, some agents dead, some actions masked."""
-    spec = agents.team.spec
-    N, A = spec.n_agents, spec.n_actions
-
-    def rand(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    available = torch.rand((N, A), generator=generator) < 0.6
-    available[torch.arange(N), torch.randint(A, (N,), generator=generator)] = True
-    alive = torch.rand(N, generator=generator) < 0.75
-    available[~alive] = torch.arange(A) == 0
-    view = View(rand(N, spec.obs_dim), rand(spec.state_dim), available, alive)
-    return Moment(3 * rand(N, A), rand(N, hidden_dim(agents)), view)
 
 
 def hidden_dim(agents: Agents) -> int:
@@ -218,6 +190,12 @@ def randomised(agents: Agents, generator: torch.Generator, scale: float) -> Agen
 def joint_actions(n: int, a: int) -> Tensor:
     """All joint actions: [A^N, N]."""
     return torch.cartesian_prod(*[torch.arange(a)] * n).reshape(-1, n)
+
+
+def some_actions(n: int, a: int, most: int = 13) -> Tensor:
+    """Joint actions evenly spread over all of them: [<= most, N]."""
+    every = joint_actions(n, a)
+    return every[:: -(-len(every) // most)]
 
 
 def q_table(agents: Agents, nets: Networks, here: Moment, actions: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from rich.table import Table
 from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.certify import CHECKS, Certificate, certify
 from vdtoolkit.certify.page import page
+from vdtoolkit.certify.subject import Subject
 from vdtoolkit.cli import refuse
 from vdtoolkit.commands.entry import Words, from_here
 from vdtoolkit.flags import at_least, known_algorithm, parse
@@ -39,7 +40,7 @@ class Options:
     """A hyperparameter, NAME=VALUE (mixer_activation=split); again for each."""
     seed: int = 0
     """Of all that is drawn."""
-    draws: int = 200
+    draws: int = 100
     """Random weights and moments of each search."""
     learn: int = 0
     """Train so many seeds on games with known answers as well (seconds to a minute each)."""
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
             if path is not None and not path.parent.is_dir():
                 raise ValueError(f"there is no folder {path.parent} to write {path.name} in")
         for cls, own in zip(classes, settings, strict=True):
-            cls.Config(**own)
+            Subject(cls, own)  # says what is wrong with settings, or with the class
     except (TypeError, ValueError) as error:
         return refuse(PROGRAM, str(error))
     torch.set_num_threads(1)  # the networks are tiny
