@@ -20,6 +20,7 @@ from vdtoolkit.agents import (
     HystereticIQLAgents,
     LenientIQLAgents,
     OWQMIXAgents,
+    QFIXAgents,
     QPLEXAgents,
     QTRANBaseAgents,
 )
@@ -116,15 +117,15 @@ def _settle(subject: Subject, payoff: tuple[tuple[float, ...], ...]) -> Settled:
 @check(
     "least-squares",
     "on QTRAN's game, and on OR, its own gradient steps end at the best table of its class, "
-    "or of its own ordering of the actions (QPLEX on OR alone)",
+    "or of its own ordering of the actions (QPLEX and QFIX on OR alone)",
 )
 def least_squares(subject: Subject) -> Facts:
     """Closed forms and projections of `igm.limits`; a class cannot be better than its limit."""
     named = subject.promised.function_class
     if named not in ("additive", "elu_qmix", "monotone", "unrestricted", "independent"):
         raise NotPromised(f"its class is {named!r}: no table is its limit")
-    if isinstance(subject.promised, QPLEXAgents):
-        yield from duplex(subject)
+    if isinstance(subject.promised, QPLEXAgents | QFIXAgents):
+        yield from any_table_that_meets_igm(subject)
         return
     got = settle(subject, QTRAN)
     weights = None
@@ -156,8 +157,8 @@ def the_or_game(subject: Subject, named: str) -> Facts:
     subject.tell(f"OR: SSE {sse:.4f} of {best:.4f}")
 
 
-def duplex(subject: Subject) -> Facts:
-    """QPLEX can hold every game; on QTRAN's its utilities tie, and what follows is luck, so: OR."""
+def any_table_that_meets_igm(subject: Subject) -> Facts:
+    """QPLEX and QFIX hold every game; on QTRAN's utilities tie, what follows is luck. So: OR."""
     got = settle(subject, OR)
     sse = float(np.square(got.table - got.payoff).sum())
     if sse > 0.02:
