@@ -273,8 +273,9 @@ def predator_prey_env(part: str, task: str) -> Callable[[], Any]:
 def predator_prey(cell: Cell) -> Result:
     """Train with epsilon down to 0.05 over 50,000 moves; greedy returns on the way and at the end.
 
-    5 x 5 is seen whole and wants no memory; episodes are 100 moves, and after each come four gradient
-    steps of 8 episodes (of 32 they take twice as long: VDN, P = 0, had 26 so and 29 with 32 after 100,000).
+    5 x 5 is seen whole and wants no memory; episodes are 100 moves, and after each come four
+    gradient steps of 8 episodes (with 32 they take twice as long; VDN at P = 0 then has 29 after
+    100,000 moves, where it has 26 with 8).
     10 x 10 takes the defaults, one gradient step an episode.
     """
     make = predator_prey_env(cell.part, cell.task)
