@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.literature_cells import Cell, keep, known, missing, run
+from benchmarks.literature_cells import Cell, grouped, keep, known, missing, run
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -106,10 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     results = known(asked.out, asked.kept)
     todo = missing(chosen, results, asked.again)[: asked.cells]
+    together = part.seeds if asked.part == "games" else 1  # seeds of tiny games are one batch
     print(f"{len(chosen)} cells, {len(todo)} to run", flush=True)
     try:
         for k, (cell, result) in enumerate(
-            run(todo, asked.out, hours=asked.hours, jobs=asked.jobs), 1
+            run(grouped(todo, together), asked.out, hours=asked.hours, jobs=asked.jobs), 1
         ):
             told = result.get("failed") or result.get("refused") or f"{result['seconds']:.0f} s"
             print(f"{k}/{len(todo)} {cell.name}: {told}", flush=True)

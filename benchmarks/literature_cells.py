@@ -1,4 +1,4 @@
-"""Cells of work: each in a process of its own, each with one small file of results."""
+"""Cells of work: some at a time in a process of their own, each with one small file of results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class Cell:
 
 
 Result = dict[str, Any]
-Work = Callable[[Cell], Result]
+Group = Sequence[Cell]  # of one part, task and method: what one process does
+Work = Callable[[Group], Sequence[Result]]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -64,26 +65,34 @@ def keep(results: dict[str, Result], path: Path) -> None:
     write_whole(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def work(cell: Cell) -> Result:
-    """What the cell's process does."""
-    from benchmarks.literature_tasks import train_cell
+def work(cells: Group) -> Sequence[Result]:
+    """What the cells' process does."""
+    from benchmarks.literature_tasks import train_cells
 
-    return train_cell(cell)
+    return train_cells(cells)
 
 
-def _in_process(cell: Cell, path: Path, work: Work) -> None:
-    """Train, and write the result; an error is a result as well."""
+def _in_process(cells: Group, folder: Path, work: Work) -> None:
+    """Train, and write the results; an error is a result as well."""
     began = time.perf_counter()
     try:
-        result = work(cell)
+        results = work(cells)
     except Exception as error:
-        result = {"failed": f"{type(error).__name__}: {error}"[:500]}
-    result["seconds"] = round(time.perf_counter() - began, 1)
-    write_whole(path, json.dumps(result, allow_nan=False))
+        results = [{"failed": f"{type(error).__name__}: {error}"[:500]} for _ in cells]
+    seconds = round((time.perf_counter() - began) / len(cells), 1)
+    for cell, result in zip(cells, results, strict=True):
+        write_whole(
+            path_of(cell, folder), json.dumps({**result, "seconds": seconds}, allow_nan=False)
+        )
+
+
+def path_of(cell: Cell, folder: Path) -> Path:
+    """Where its result lies."""
+    return folder / f"{cell.name}.json"
 
 
 def run(
-    todo: Sequence[Cell],
+    todo: Sequence[Group],
     folder: Path,
     *,
     hours: float,
@@ -91,10 +100,10 @@ def run(
     work: Work = work,
     start: str | None = None,
 ) -> Iterator[tuple[Cell, Result]]:
-    """Each cell in a process of its own, so many side by side; told as they are done.
+    """Each group in a process of its own, so many side by side; cells are told as they are done.
 
-    hours: what a cell may take before it is ended and counts as failed.  What has run when the
-    iterator is closed (Ctrl-C) is lost with its process; what is told is on disk.
+    hours: what a process may take for each of its cells before it is ended and they count as
+    failed.  What runs when the iterator is closed (Ctrl-C) is lost; what is told is on disk.
     """
     methods = multiprocessing.get_all_start_methods()
     kind = start or ("forkserver" if "forkserver" in methods else "spawn")
@@ -102,32 +111,34 @@ def run(
     if kind == "forkserver":  # torch is imported once for all cells
         context.set_forkserver_preload([PRELOADED])
     waiting = list(todo)
-    live: list[tuple[Cell, Path, BaseProcess, float]] = []
+    live: list[tuple[Group, BaseProcess, float]] = []
     try:
         while waiting or live:
             while waiting and len(live) < jobs:
-                cell = waiting.pop(0)
-                path = folder / f"{cell.name}.json"
-                process = context.Process(target=_in_process, args=(cell, path, work), daemon=False)
-                path.unlink(missing_ok=True)
+                cells = waiting.pop(0)
+                for cell in cells:
+                    path_of(cell, folder).unlink(missing_ok=True)
+                process = context.Process(target=_in_process, args=(cells, folder, work))
                 process.start()
-                live.append((cell, path, process, time.monotonic()))
+                live.append((cells, process, time.monotonic()))
             time.sleep(0.05)
             for one in list(live):
-                cell, path, process, began = one
-                late = time.monotonic() - began > hours * 3600
+                cells, process, began = one
+                late = time.monotonic() - began > hours * 3600 * len(cells)
                 if process.is_alive() and not late:
                     continue
                 if process.is_alive():
                     _end(process)
                 process.join()
-                if not path.exists():
-                    why = f"took more than {hours:g} h" if late else "its process died"
-                    write_whole(path, json.dumps({"failed": why}))
                 live.remove(one)
-                yield cell, json.loads(path.read_text(encoding="utf-8"))
+                for cell in cells:
+                    path = path_of(cell, folder)
+                    if not path.exists():
+                        why = f"took more than {hours:g} h" if late else "its process died"
+                        write_whole(path, json.dumps({"failed": why}))
+                    yield cell, json.loads(path.read_text(encoding="utf-8"))
     finally:
-        for _, _, process, _ in live:
+        for _, process, _ in live:
             _end(process)
 
 
@@ -146,3 +157,16 @@ def missing(cells: Sequence[Cell], results: dict[str, Result], again: bool = Fal
         for cell in cells
         if cell.name not in results or (again and "failed" in results[cell.name])
     ]
+
+
+def grouped(cells: Sequence[Cell], together: int) -> list[Group]:
+    """Cells that differ in the seed alone, so many of them at most, as one group."""
+    found: list[list[Cell]] = []
+    for cell in cells:
+        last = found[-1] if found else []
+        same = last and replace(last[-1], seed=cell.seed) == cell
+        if same and len(last) < together:
+            last.append(cell)
+        else:
+            found.append([cell])
+    return found

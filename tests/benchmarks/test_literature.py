@@ -9,7 +9,15 @@ import pytest
 
 from benchmarks import literature, literature_cells, literature_page, literature_tasks
 from benchmarks.literature import PARTS, Part, cells_of
-from benchmarks.literature_cells import Cell, keep, known, missing, run, write_whole
+from benchmarks.literature_cells import (
+    Cell,
+    grouped,
+    keep,
+    known,
+    missing,
+    run,
+    write_whole,
+)
 from benchmarks.literature_page import (
     games_block,
     games_picture,
@@ -25,7 +33,7 @@ from benchmarks.literature_tasks import (
     expectiles,
     limits_of,
     played_squeeze,
-    train_cell,
+    train_cells,
 )
 from vdtoolkit import ALGORITHMS, Team
 from vdtoolkit.envs import gaussian_squeeze_v0, matrix_game_v0, mmdp_v0
@@ -34,8 +42,10 @@ from vdtoolkit.finite import optimal_q
 # -- cells ----------------------------------------------------------------------------------------
 
 
-def go(todo, folder, hours=1.0, **more):
-    return run(todo, folder, hours=hours, work=fake_cells.work, start="spawn", **more)
+def go(todo, folder, hours=1.0, together=1, **more):
+    return run(
+        grouped(todo, together), folder, hours=hours, work=fake_cells.work, start="spawn", **more
+    )
 
 
 def cells(*methods, seeds=1):
@@ -50,6 +60,25 @@ def test_each_cell_has_a_process_of_its_own_and_leaves_one_file(tmp_path):
     assert known(tmp_path) == results
     assert sorted(p.suffix for p in tmp_path.glob("*/*/*")) == [".json"] * 4
     assert missing(todo, known(tmp_path)) == []
+
+
+def test_seeds_of_one_method_and_task_may_share_a_process(tmp_path):
+    todo = [*cells("vdn", "iql", seeds=3), *cells_of("games", 7, ["mmdp"], ["iql"], [0])]
+    told = dict(go(todo, tmp_path, together=2))
+    assert list(told) == todo
+    assert [len(group) for group in grouped(todo, 2)] == [2, 1, 2, 1, 1]
+    assert len({r["process"] for r in told.values()}) == 5
+    assert told[todo[0]]["process"] == told[todo[1]]["process"]
+    assert [told[cell]["regret"] for cell in todo] == [0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0]
+
+
+def test_all_cells_of_a_group_fail_with_it(tmp_path):
+    assert [r["failed"] for _, r in go(cells("raises", seeds=2), tmp_path, together=2)] == [
+        "ValueError: no such team"
+    ] * 2
+    assert [r["failed"] for _, r in go(cells("dies", seeds=2), tmp_path, together=2)] == [
+        "its process died"
+    ] * 2
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
@@ -311,14 +340,14 @@ def test_the_mmdp_has_no_end_for_sums_where_gamma_is_above_0_8():
 
 
 def test_a_cell_of_the_lab_tells_regret_violations_and_growth():
-    found = train_cell(Cell("games", "or", "cw_qmix", 0, 64))
+    (found,) = train_cells([Cell("games", "or", "cw_qmix", 0, 64)])
     assert {"regret", "violations", "states", "claim", "growth", "verdict", "version"} <= set(found)
     assert found["weighted_limit"] is not None and found["states"] == 1
     json.dumps(found, allow_nan=False)
 
 
 def test_a_method_that_cannot_play_is_refused_before_it_trains():
-    found = train_cell(Cell("games", "gaussian_squeeze_10", "joint_q", 0, 10**9))
+    (found,) = train_cells([Cell("games", "gaussian_squeeze_10", "joint_q", 0, 10**9)])
     assert "10 agents with 11 actions" in found["refused"]
 
 
@@ -351,14 +380,14 @@ def test_regret_in_the_squeeze_is_against_the_best_x_in_reach():
 
 def test_the_squeeze_of_ten_is_measured_on_tiny_sizes(monkeypatch):
     monkeypatch.setattr(literature_tasks, "SQUEEZED", 3)
-    found = train_cell(Cell("games", "gaussian_squeeze_10", "vdn", 0, 64))
+    (found,) = train_cells([Cell("games", "gaussian_squeeze_10", "vdn", 0, 64)])
     assert found["regret"] >= 0 and found["states"] > 1 and found["violations"] == 0
     assert found["return"] <= 8.0087
 
 
 def test_a_cell_of_predator_prey_has_a_curve(monkeypatch):
     monkeypatch.setattr(literature_tasks, "CURVE", 2)
-    found = train_cell(Cell("predator_prey", "p1.5", "vdn", 0, 3200))
+    (found,) = train_cells([Cell("predator_prey", "p1.5", "vdn", 0, 3200)])
     assert [moves for moves, _ in found["curve"]] == [0, 1600, 3200]
     assert found["episodes"] == 32
     env = literature_tasks.predator_prey_env("predator_prey", "p1.5")().unwrapped
