@@ -19,16 +19,20 @@ from vdtoolkit.agents import (
     IQLAgents,
     JointQAgents,
     LenientIQLAgents,
+    NonMonotonicQMIXAgents,
     OWQMIXAgents,
     QattenAgents,
+    QFIXAgents,
     QMIXAgents,
     QPLEXAgents,
     QTRANAltAgents,
     QTRANBaseAgents,
+    ValueAgents,
     VDNAgents,
 )
 from vdtoolkit.agents.coma import CounterfactualCritic, advantages, floored_policy
 from vdtoolkit.agents.qatten import QattenMixer
+from vdtoolkit.agents.qfix import QFIXMixer
 from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
 from vdtoolkit.agents.qplex import QPLEXMixer
 from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
@@ -261,6 +265,24 @@ class MixedNets(QPLEXAgents):
             own, _, taken = self._parts(target, actions, then)
             _, best, _ = self._parts(after(online), actions, then)
             return self.target.mixer(own, best, taken, then.state)
+
+
+@broken("QFIX: w of either sign", "igm")
+class SignedW(QFIXAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QFIXMixer,), {"weights": of_either_sign})
+        return mixer
+
+
+def of_either_sign(self, taken, state):
+    return self.w(torch.cat([state, taken.flatten(-2)], -1))
+
+
+@broken("Non-monotonic QMIX: bootstraps at the greedy action", "loss")
+class NoSarsa(NonMonotonicQMIXAgents):
+    def bootstrap(self, batch, online, value, like):
+        return ValueAgents.bootstrap(self, batch, online, value, like)
 
 
 # -- who is who -----------------------------------------------------------------------------

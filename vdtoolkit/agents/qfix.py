@@ -9,7 +9,7 @@ best *available* utility; the dead have advantage 0 and no action in w's input.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ from vdtoolkit.networks import Utilities, mlp
 from vdtoolkit.step import TeamSpec
 
 ABOVE_ZERO = 1e-10  # keeps weights positive, as in the authors' code
-FIXEES = ("sum", "mono", "lin")
+Fixee = Literal["sum", "mono", "lin"]
+FIXEES = get_args(Fixee)
 
 
 class QFIXMixer(nn.Module):
@@ -42,7 +43,7 @@ class QFIXMixer(nn.Module):
         n_agents: int,
         n_actions: int,
         state_dim: int,
-        fixee: str = "sum",
+        fixee: Fixee = "sum",
         additive: bool = True,
         embed_dim: int = 32,
         hyper_dim: int = 64,
@@ -82,7 +83,7 @@ class QFIXConfig(Config):
     """Q+FIX-sum with the authors' sizes; their SMACv2 runs take lr=1e-3, td_lambda=0.6."""
 
     sizes: ClassVar[tuple[str, ...]] = ("embed_dim", "hyper_dim")
-    fixee: str = "sum"
+    fixee: Fixee = "sum"
     """What is fixed. 'sum': VDN; 'mono': QMIX; 'lin': VDN, with a weight for each agent."""
     additive: bool = True
     """Q+FIX, which adds to what is fixed, as in all of the paper's runs; off: QFIX."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -146,19 +146,34 @@ def settings_count(subject: Subject) -> Facts:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the setting gives up
-            if not any(counts(subject, {name: value})):
+            beside = [{}, *(word for word in words(subject) if name not in word)]
+            if not any(any(counts(subject, {name: value}, given)) for given in beside):
                 yield f"{name}={value} changes nothing"
         changed.append(f"{name}={value}")
     subject.tell(", ".join(changed) or "words alone, which are not tried")
 
 
-def counts(subject: Subject, settings: dict[str, Any]) -> Iterator[bool]:
-    """Whether these change what a batch teaches, or what a training ends with."""
+def counts(subject: Subject, settings: dict[str, Any], beside: dict[str, Any]) -> Iterator[bool]:
+    """Whether these, beside others, change what a batch teaches, or what a training ends with."""
+    changed = {**beside, **settings}
     for seed in range(3):
         batch = subject.batch(seed)
-        one, other = (taught(subject.pair(seed, **given), batch) for given in ({}, settings))
+        one, other = (taught(subject.pair(seed, **given), batch) for given in (beside, changed))
         yield bool(differs(one, other))
-    yield learned(short_training(subject, 0)) != learned(short_training(subject, 0, **settings))
+    before, after = (learned(short_training(subject, 0, **given)) for given in (beside, changed))
+    yield before != after
+
+
+def words(subject: Subject) -> list[dict[str, Any]]:
+    """Every other value of the settings that are one of a few words (typed `Literal`)."""
+    now, kinds = subject.promised.config, get_type_hints(subject.cls.Config)
+    return [
+        {name: word}
+        for name, kind in kinds.items()
+        if get_origin(kind) is Literal
+        for word in get_args(kind)
+        if word != getattr(now, name)
+    ]
 
 
 def learned(agents: Agents) -> dict[str, list[float]]:
