@@ -9,8 +9,9 @@ where moves hang together).
 Nothing else changes.  Every team keeps its own generators, and draws from them as it does alone:
 its networks at the start, its moves and the episodes of every gradient step are the same bit for
 bit.  Sums are in another order, so gradients agree to rounding (about 1e-6 of their norm), and
-parameters drift apart as rounding is multiplied over gradient steps.  At gradient steps 1, 2, 4, 8
-... a team's gradient is worked out by the team alone and held against its share of the batch's.
+parameters drift apart as rounding is multiplied over gradient steps; the tests hold them to 1e-10
+in double precision.  At gradient steps 1, 2, 4, 8 ... a team's gradient is worked out by the team
+alone and held against its share of the batch's.
 
 Parameters and targets of a team are views into the stacks while it plays, so that an audit sees
 them as they are; in the end they are its own again, and so are its optimiser and its replay.
