@@ -1,4 +1,4 @@
-# make demo   the main job: what each method believes about QTRAN's game (about 2 minutes)
+# make demo   the main job: what each method believes about QTRAN's game (about 5 minutes)
 # make test   the tests (what CI runs); make test-all adds the long learning runs
 # make check  ruff and mypy
 # make bridges  our environments in other tools, each in an environment of its own (10 GB, see docs/bridges.md)

@@ -151,8 +151,8 @@ def _weighted(rows: list[Row]) -> list[str]:
     for note, why in ((WEIGHTED, "Play was not uniform: the"), (WEIGHTED_ERRORS, "The")):
         these = [row.method for row in rows if row.limit and row.limit.note.startswith(note)]
         if these:
-            verb = "is" if len(these) == 1 else "are"
-            said.append(f"{why} limit of {listing(these)} {verb} {note}.")
+            noun, verb = ("limit", "is") if len(these) == 1 else ("limits", "are")
+            said.append(f"{why} {noun} of {listing(these)} {verb} {note}.")
     return said
 
 
