@@ -249,19 +249,12 @@ def test_the_main_job_says_what_the_literature_says():
     result = lab.run_lab(named_game("nonmonotonic"), seeds=1, jobs=2)
     verdicts = {m.name: m.seeds[0].verdict for m in result.methods}
     returns = {m.name: m.seeds[0].team_return for m in result.methods}
-    assert verdicts == {
-        "iql": AT_CLASS,
-        "vdn": AT_CLASS,
-        "qmix": AT_ORDERING,
-        "qatten": AT_CLASS,
-        "qtran_base": AT_CLASS,
-        "qtran_alt": AT_CLASS,
-        "qplex": AT_CLASS,
-        "cw_qmix": AT_CLASS,
-        "ow_qmix": AT_CLASS,
-        "joint_q": AT_CLASS,
-    }
-    assert returns == {
-        "iql": 0.0, "vdn": 0.0, "qmix": 0.0, "qatten": 0.0, "qtran_base": 8.0, "qtran_alt": 8.0,
-        "qplex": 8.0, "cw_qmix": 8.0, "ow_qmix": 8.0, "joint_q": 8.0,
-    }  # fmt: skip
+    at_8 = ("qtran_base", "qtran_alt", "qplex", "qfix", "cw_qmix", "ow_qmix", "joint_q")
+    at_0 = ("iql", "vdn", "qatten")
+    optimistic = ("hysteretic_iql", "lenient_iql")
+    # COMA and non-monotonic QMIX end at 8 in some seeds: nothing is promised of one
+    assert set(verdicts) == {*at_8, *at_0, *optimistic, "qmix", "nonmonotonic_qmix", "coma"}
+    assert {m: verdicts[m] for m in (*at_8, *at_0)} == dict.fromkeys((*at_8, *at_0), AT_CLASS)
+    assert verdicts["qmix"] == AT_ORDERING
+    assert {m: returns[m] for m in (*at_0, "qmix")} == dict.fromkeys((*at_0, "qmix"), 0.0)
+    assert {m: returns[m] for m in (*at_8, *optimistic)} == dict.fromkeys((*at_8, *optimistic), 8.0)
