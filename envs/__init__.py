@@ -23,7 +23,7 @@ ENVIRONMENTS = (
     "switch_v0",
     "two_step_v0",
 )
-WRAPPERS = ("ActionMaskToObservation", "BlackDeath")
+WRAPPERS = ("ActionMaskToObservation", "BlackDeath", "Recorder")
 
 __all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]
 
@@ -44,7 +44,8 @@ def _register() -> None:
 def __getattr__(name: str) -> ModuleType | type:
     """An environment's module or a wrapper, imported when it is first asked for."""
     if name in WRAPPERS:
-        return getattr(import_module(".wrappers", __name__), name)
+        home = ".recorder" if name == "Recorder" else ".wrappers"
+        return getattr(import_module(home, __name__), name)
     if name in ENVIRONMENTS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

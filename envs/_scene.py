@@ -208,7 +208,7 @@ def _units(pen: ImageDraw, scene: Scene, camera: Camera, kinds: dict[str, int]) 
         if unit.target is not None:
             _deed(pen, unit, at, scene.units[unit.target], places[unit.target])
     for unit, at in living:
-        colour = _shade(unit.side, kinds[unit.kind])
+        colour = shade_of(unit.side, kinds[unit.kind])
         _body(pen, unit.side, at, colour)
         mask, left, top = _letters(unit.label[:3], min(max(int(at[2]), 8 * FINER), 16 * FINER))
         pen.bitmap((round(at[0] + left), round(at[1] + top)), mask, _ink_on(colour))
@@ -285,12 +285,13 @@ def _footer(pen: ImageDraw, scene: Scene, kinds: dict[str, int]) -> None:
             all_of_it = [u.alive for u in scene.units if (u.side, u.kind) == (side, kind)]
             if all_of_it:
                 told = f"{sum(all_of_it)}/{len(all_of_it)} {kind}"
-                _body(pen, side, (x + 6, y, 5), _shade(side, k))
+                _body(pen, side, (x + 6, y, 5), shade_of(side, k))
                 pen.text((x + 16, y), told, INK, _font(12), anchor="lm")
                 x += 28 + _font(12).getlength(told)
 
 
-def _shade(side: int, kind: int) -> Colour:
+def shade_of(side: int, kind: int) -> Colour:
+    """The colour of a side's units of the k-th kind."""
     shade = SHADES[kind % len(SHADES)]
     return _mix(COLOURS[side], PAPER if shade > 0 else (0, 0, 0), abs(shade))
 
