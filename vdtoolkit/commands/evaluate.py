@@ -86,9 +86,8 @@ def main(arguments: list[str]) -> int:
     else:
         show(f"{agents.label} on {maker.name}", score)
         if watched is not None:
-            Console(highlight=False, markup=False).print(
-                f"  {'replay':<14} {options.replay}, {of_which(watched, told)}"
-            )
+            said = f"  {'replay':<14} {options.replay}, {of_which(watched, told)}"
+            Console(highlight=False, markup=False).print(said, soft_wrap=True)
     return 0
 
 
@@ -120,7 +119,8 @@ def of_which(watched: Evaluation, told: Evaluation) -> str:
     n = len(watched.returns) + watched.lost
     same = np.array_equal(watched.returns, told.returns[: len(watched.returns)])
     if watched.lost or told.lost or not same:
-        return f"{n} episodes by themselves: this environment does not repeat those of a seed"
+        more = "another episode" if n == 1 else f"{n} other episodes"
+        return f"{more}: seeds do not repeat those of this environment"
     return "the first episode" if n == 1 else f"the first {n} episodes"
 
 
