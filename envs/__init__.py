@@ -20,9 +20,11 @@ ENVIRONMENTS = (
     "matrix_game_v0",
     "mmdp_v0",
     "predator_prey_v0",
+    "smax_v0",
     "switch_v0",
     "two_step_v0",
 )
+EXTRAS = {"smax_v0": "jaxmarl"}  # what some need that the package does not bring
 WRAPPERS = ("ActionMaskToObservation", "BlackDeath", "Recorder")
 
 __all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]

@@ -8,9 +8,11 @@ split(K) and leave the first for later.
 
 from __future__ import annotations
 
-import contextlib
 import io
-from functools import lru_cache
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,17 +35,17 @@ class Seen(NamedTuple):
     @property
     def lost(self) -> np.ndarray:
         """[E] bool: no ally is left."""
-        return ~self.allies.any(1)
+        return np.logical_not(self.allies.any(1))
 
     @property
     def won(self) -> np.ndarray:
         """[E] bool: no enemy is left, and an ally is."""
-        return ~self.enemies.any(1) & ~self.lost
+        return np.logical_not(self.enemies.any(1) | self.lost)
 
     @property
     def over(self) -> np.ndarray:
         """[E] bool: a side is dead."""
-        return self.lost | ~self.enemies.any(1)
+        return np.logical_not(self.allies.any(1) & self.enemies.any(1))
 
 
 class Battles:
@@ -164,7 +166,7 @@ class Engine:
         return Scene(*size, tuple(units), title=f"SMAX {self.map_name}", **told)
 
 
-@lru_cache(maxsize=None)
+@cache
 def engine(map_name: str, settings: tuple[tuple[str, Any], ...]) -> Engine:
     """The map's rules; compiled ones are kept, since that takes seconds."""
     return Engine(map_name, dict(settings))
@@ -189,7 +191,7 @@ def _where(rows: np.ndarray, new: np.ndarray, old: np.ndarray) -> np.ndarray:
 def _jaxmarl(map_name: str) -> tuple[Any, Any, Any]:
     """(jax, HeuristicEnemySMAX, the scenario), or an error that says what to do."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it imports
+        with _undisturbed():
             import jax
             from jaxmarl.environments.smax import HeuristicEnemySMAX
             from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
@@ -200,3 +202,19 @@ def _jaxmarl(map_name: str) -> tuple[Any, Any, Any]:
     if map_name not in MAP_NAME_TO_SCENARIO:
         raise ValueError(f"map_name={map_name!r}: SMAX has {', '.join(MAP_NAME_TO_SCENARIO)}")
     return jax, HeuristicEnemySMAX, MAP_NAME_TO_SCENARIO[map_name]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """JaxMARL 0.2.0 prints while it is imported, and leaves sys.stdout and stderr others."""
+    names = ("stdout", "stderr", "__stdout__", "__stderr__")
+    kept = {name: getattr(sys, name) for name in names}
+    nowhere = io.StringIO()
+    now = {"stdout": nowhere, "__stdout__": nowhere, "__stderr__": sys.stderr}
+    try:
+        for name, stream in now.items():
+            setattr(sys, name, stream)
+        yield
+    finally:
+        for name, stream in kept.items():
+            setattr(sys, name, stream)

@@ -155,7 +155,6 @@ class raw_env(TeamGame):
     def _begin(self) -> None:
         self._battles.begin(np.array([_seed_of(self.np_random)]))
         self._return = 0.0
-        self.agents = self.possible_agents[:]
 
     def _play(self, played: JointAction) -> tuple[list[float], list[bool], bool]:
         seen, reward = self._battles.play(np.array([played]))
@@ -164,9 +163,15 @@ class raw_env(TeamGame):
         return [float(reward[0])] * n, [bool(seen.over[0])] * n, self._moves >= self.max_cycles
 
     def _legal(self, asked: JointAction) -> JointAction:
-        if self.illegal_action == "raise":
-            return super()._legal(asked)
-        return tuple(self._battles.legal(np.array([asked]))[0].tolist())
+        played = tuple(self._battles.legal(np.array([asked]))[0].tolist())
+        if self.illegal_action == "raise" and played != asked:
+            i = [a == b for a, b in zip(asked, played, strict=True)].index(False)
+            raise ValueError(
+                f"agent {self.possible_agents[i]!r} played {asked[i]}, which is masked out "
+                f"{self._where()}: available are {np.flatnonzero(self._masks()[i]).tolist()} "
+                '(illegal_action="replace" plays stop)'
+            )
+        return played
 
     def _told(self, agents: Any) -> Dicts:
         observations, infos = super()._told(agents)
