@@ -80,7 +80,7 @@ def test_an_unknown_environment_is_an_attribute_error():
 
 
 @needs_registry
-@pytest.mark.parametrize("module", map(marked, vdtoolkit.envs.ENVIRONMENTS))
+@pytest.mark.parametrize("module", [marked(m) for m in vdtoolkit.envs.ENVIRONMENTS])
 def test_pettingzoo_makes_every_environment(module):
     name = f"vdtoolkit/{module.replace('_v0', '-v0')}"
     raw_env = importlib.import_module(f"vdtoolkit.envs.{module}").raw_env

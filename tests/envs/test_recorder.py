@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -312,6 +313,18 @@ def test_numbers_that_are_not_finite_are_told_as_unknown(tmp_path):
     told = data(tmp_path / "x.html")["episodes"][0]
     assert told["name"] == "episode 1: cut short, return ?"
     assert told["moments"][0]["agents"] == [["a", "0", None]]
+
+
+def test_the_python_of_the_page_on_watching_runs(tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "watching.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    play(names["env"], moves=3)
+    names["env"].close()
+    assert (tmp_path / "hunt.gif").exists() and "zealot" in names["words"]
 
 
 # -- the page in a browser --------------------------------------------------------------------
