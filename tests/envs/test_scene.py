@@ -190,9 +190,9 @@ def test_a_frame_takes_some_milliseconds(name):
     draw(scenes[0])
     times = []
     for one in scenes[:8]:
-        begun = time.perf_counter()
+        begun = time.process_time()
         draw(one)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert min(times) < 0.05  # 8 ms on a quiet machine
 
 
@@ -243,6 +243,11 @@ def test_text_is_a_map_and_a_table():
         "enemy: 1 of 1 alive",
         "  [0]  marine     health 12.5/45 + shield 3/50         at 4.1, 8.9",
     ]
+
+
+def test_who_shares_a_place_on_the_map_is_hidden_behind_the_team():
+    told = text(scene(marine(x=5.2, label="4"), marine(ENEMY, x=5.8, label="9")))
+    assert told.splitlines()[1] == " 4"
 
 
 def test_a_map_of_the_dead_says_so():
