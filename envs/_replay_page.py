@@ -14,8 +14,8 @@ h1 { font-size: 1.25rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 main { display: flex; flex-wrap: wrap; gap: 1.25rem; align-items: flex-start; }
 #stage { flex: 2 1 30rem; min-width: 0; position: relative; }
 #told { flex: 1 1 19rem; min-width: 0; max-height: 42rem; overflow: auto; }
-#field { display: block; width: 100%; border: 1px solid #d8d6ce; }
-#field.picture { width: auto; max-width: 100%; min-width: min(100%, 20rem); margin: 0 auto; }
+#field { display: block; margin: 0 auto; border: 1px solid #d8d6ce; }
+#field.picture { max-width: 100%; max-height: max(15rem, 100vh - 20rem); }
 #course { display: block; width: 100%; height: 3rem; margin-top: .5rem; }
 .line { display: flex; flex-wrap: wrap; gap: .35rem 1rem; justify-content: space-between;
   font-variant-numeric: tabular-nums; margin: .25rem 0; }
@@ -112,9 +112,12 @@ const place = u => {
 
 function battle() {
   const [left, bottom, right, top] = now().view, [wide, high] = now().map;
-  const width = field.clientWidth;
+  // controls stay in sight
+  const most = Math.max(240, window.innerHeight - 320) * (right - left) / (top - bottom);
+  const width = Math.min($("stage").clientWidth - 2, most);
   scale = width / (right - left);
   field.className = "";
+  field.style.width = width + "px";
   field.style.height = (top - bottom) * scale + "px";
   resize(width, (top - bottom) * scale);
   pen.setTransform(sharp, 0, 0, sharp, 0, 0);
@@ -211,7 +214,7 @@ function picture() {
   }
   const image = pictures.get(key);
   if (!image.complete || !image.naturalWidth) return;
-  field.className = "picture"; field.style.height = "";
+  field.className = "picture"; field.style.width = field.style.height = "";
   if (field.width !== image.naturalWidth || field.height !== image.naturalHeight) {
     field.width = image.naturalWidth; field.height = image.naturalHeight;
   }

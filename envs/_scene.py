@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 TEAM, ENEMY = 0, 1
 # Okabe and Ito's colours (2008), which people of all kinds of colour vision tell apart.
 COLOURS = ((0, 114, 178), (213, 94, 0))  # blue and vermillion, of the team and the enemy
-HEALING, HEALTH, SHIELD = (0, 158, 115), (0, 158, 115), (86, 180, 233)
+# a lighter green than theirs, which is close to the blue for who sees no blue
+HEALING = HEALTH = (90, 180, 30)
+SHIELD = (86, 180, 233)
 PAPER, GROUND, BEYOND, GRID = (255, 255, 255), (250, 249, 245), (225, 223, 216), (234, 232, 224)
 INK, FAINT = (30, 30, 30), (165, 163, 156)
 WIDTH, HEADER, FOOTER = 640, 44, 26  # pixels of the picture
 FINER = 2  # shapes are drawn so many times as large, then made smaller: smooth edges
 SHADES = (0.0, 0.45, -0.4, 0.65, -0.6, 0.25)  # of the kinds: towards white, or below 0 to black
 DIAMOND = 1.15  # half a diamond's width, of the unit's radius
+RIM = 0.75  # cells beyond the map's edge that a view may show, for who stands at it
 LEAST = 7.5  # pixels of the smallest unit's radius
 
 
@@ -125,10 +128,10 @@ def view_of(scenes: Iterable[Scene], *, margin: float = 2.0, least: float = 10.0
 
 
 def _within(middle: float, size: float, whole: float) -> tuple[float, float]:
-    """A stretch of this size around the middle, moved into 0 to whole where it fits."""
-    if size >= whole:
+    """A stretch of this size around the middle, moved onto the map and its rim if it fits."""
+    if size >= whole + 2 * RIM:
         return (whole - size) / 2, (whole + size) / 2
-    low = min(max(middle - size / 2, 0.0), whole - size)
+    low = min(max(middle - size / 2, -RIM), whole + RIM - size)
     return low, low + size
 
 

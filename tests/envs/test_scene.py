@@ -106,6 +106,39 @@ def test_up_on_the_map_is_up_on_the_picture():
     assert rows.max() < 240  # in the upper half of the map
 
 
+# Machado, Oliveira and Fernandes 2009, table 1: what is left of linear RGB at severity 1.0
+VISION = {
+    "red-blind": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "green-blind": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "blue-blind": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_sides_and_deeds_differ_for_every_kind_of_colour_vision(vision):
+    def seen(colour):
+        linear = (np.array(colour) / 255) ** 2.2
+        return 255 * np.clip(np.array(VISION[vision]) @ linear, 0, 1) ** (1 / 2.2)
+
+    ours, theirs = ([seen(shade_of(side, k)) for k in range(6)] for side in (TEAM, ENEMY))
+    assert min(np.linalg.norm(a - b) for a, b in zip(ours, theirs, strict=True)) > 60
+    deeds = [seen(COLOURS[TEAM]), seen(COLOURS[ENEMY]), seen(HEALING)]
+    assert min(np.linalg.norm(a - b) for k, a in enumerate(deeds) for b in deeds[:k]) > 50
+    assert np.linalg.norm(seen(HEALTH) - seen(SHIELD)) > 40
+
+
 def test_kinds_of_one_side_differ_in_shade():
     shades = [shade_of(side, k) for side in (TEAM, ENEMY) for k in range(6)]
     assert len(set(shades)) == 12
@@ -210,8 +243,8 @@ def test_a_view_holds_all_units_of_all_scenes():
 
 
 def test_a_view_stays_on_the_map_where_it_fits():
-    assert view_of([scene(marine(x=0.5, y=0.5))]) == View(0, 0, 10, 5)
-    assert view_of([scene(marine(x=15.9, y=11.9))]) == View(6, 7, 16, 12)
+    assert view_of([scene(marine(x=0.5, y=0.5))]) == View(-0.75, -0.75, 9.25, 4.25)
+    assert view_of([scene(marine(x=15.9, y=11.9))]) == View(6.75, 7.75, 16.75, 12.75)
     assert view_of([scene(marine(x=1.0, y=1.0), marine(x=15.0, y=11.0))]) == View(-1, -1, 17, 13)
 
 
