@@ -64,6 +64,15 @@ def test_without_jaxmarl_one_line_says_what_to_do(monkeypatch):
     assert "\n" not in said
 
 
+def test_a_victory_needs_somebody_who_is_left():
+    allies = np.array([[True, False], [False, False], [False, False], [True, True]])
+    enemies = np.array([[False, False], [True, False], [False, False], [True, False]])
+    seen = _smax.Seen(*[np.zeros(0)] * 3, allies, enemies)
+    assert seen.won.tolist() == [True, False, False, False]
+    assert seen.lost.tolist() == [False, True, True, False]
+    assert seen.over.tolist() == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -148,13 +157,23 @@ def test_an_episode_is_the_one_that_jaxmarl_plays():
 
 @needs_jaxmarl
 def test_nothing_is_compiled_twice():
-    engine = _smax.engine("3m", tuple(sorted(smax_v0._checked(100, {}).items())))
-    env = smax_v0.parallel_env("3m")
-    episode(env, 0, focus)
-    sizes = engine.first._cache_size(), engine.move._cache_size()
+    import jax
+
+    battles = _smax.Battles("3m", 1, **smax_v0._checked(100, {}))
+
+    def kinds():
+        leaves = jax.tree.leaves(battles._carry)
+        assert not any(leaf.weak_type for leaf in leaves)
+        return [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+    battles.begin(np.array([3]))
+    begun = kinds()
+    battles.play(np.full((1, 3), STOP))
+    assert kinds() == begun  # what reset() gives is what step_env() gives: one function for both
+    sizes = battles.engine.first._cache_size(), battles.engine.move._cache_size()
     for seed in range(3):
         episode(smax_v0.parallel_env("3m", max_cycles=7), seed, focus)
-    assert (engine.first._cache_size(), engine.move._cache_size()) == sizes
+    assert (battles.engine.first._cache_size(), battles.engine.move._cache_size()) == sizes
 
 
 # -- PettingZoo -------------------------------------------------------------------------------
