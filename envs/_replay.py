@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._replay_page import PAGE
-from ._scene import COLOURS, HEALING, SHIELD, Scene, View, draw, kinds_of, shade_of, view_of
+from ._scene import COLOURS, HEALING, SHIELD, Scene, View, deed, draw, kinds_of, shade_of, view_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -188,7 +188,7 @@ def _moment(number: int, moment: Moment) -> dict[str, Any]:
         "note": scene.note or moment.ending,
         "units": [
             [
-                *(u.side, u.kind, u.label, u.doing, u.target),
+                *(u.side, u.kind, u.label, deed(scene, u), u.target),
                 *_rounded((u.x, u.y, u.radius, u.health, u.health_max, u.shield, u.shield_max)),
             ]
             for u in scene.units

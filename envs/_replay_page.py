@@ -136,8 +136,9 @@ function battle() {
   const all = units();
   for (const u of all) if (!u.alive) fallen(u);
   for (const u of all) if (u.alive && all[u.target]) deed(u, all[u.target]);
-  for (const u of all) if (u.alive) body(u);
-  for (const u of all) if (u.alive) bars(u);
+  const living = all.filter(u => u.alive).sort((a, b) => b.radius - a.radius);  // small on top
+  living.forEach(body);
+  living.forEach(bars);
   return all;
 }
 

@@ -41,8 +41,8 @@ class Unit:
     """One unit; the dead have health 0 and stay in the scene.
 
     side: 0 the team's, 1 the enemy's.  x, y, radius: cells, y upwards.  label: the agent's number,
-    or the enemy's.  doing: the last action in words.  target: who it was done to, an index into
-    `Scene.units`; one of the same side is healed, one of the other attacked.
+    or the enemy's.  target: who it last acted on, an index into `Scene.units`; one of the same
+    side is healed, one of the other attacked.  doing: that in words; left out, the target says it.
     """
 
     side: int
@@ -202,6 +202,7 @@ def _units(pen: ImageDraw, scene: Scene, camera: Camera, kinds: dict[str, int]) 
     """All that is on the map, so many times as large: the dead, deeds, the living, their bars."""
     places = [_finer(*camera.place(unit)) for unit in scene.units]
     living = [(u, at) for u, at in zip(scene.units, places, strict=True) if u.alive]
+    living.sort(key=lambda pair: -pair[0].radius)  # the small ones on top
     for unit, (x, y, radius) in zip(scene.units, places, strict=True):
         if not unit.alive:
             arm, colour = 0.6 * radius, _mix(COLOURS[unit.side], GROUND, 0.65)
@@ -367,13 +368,22 @@ def _table(scene: Scene) -> list[str]:
         lines.append(f"{name}: {sum(u.alive for u in units)} of {len(units)} alive")
         for unit in units:
             label = f"[{unit.label}]" if side == ENEMY else unit.label
-            lines.append(f"  {label:<4} {unit.kind:<10} {_condition(unit)}".rstrip())
+            told = _condition(unit, deed(scene, unit))
+            lines.append(f"  {label:<4} {unit.kind:<10} {told}".rstrip())
     return lines
 
 
-def _condition(unit: Unit) -> str:
+def deed(scene: Scene, unit: Unit) -> str:
+    """What a unit did last, in words: its own, else by its target."""
+    if unit.doing or unit.target is None:
+        return unit.doing
+    other = scene.units[unit.target]
+    return f"{'heal' if other.side == unit.side else 'attack'} {other.label}".rstrip()
+
+
+def _condition(unit: Unit, did: str) -> str:
     if not unit.alive:
         return "dead"
     shield = f" + shield {unit.shield:g}/{unit.shield_max:g}" if unit.shield_max else ""
     health = f"health {unit.health:g}/{unit.health_max:g}{shield}"
-    return f"{health:<36} at {unit.x:.1f}, {unit.y:.1f}  {unit.doing}"
+    return f"{health:<36} at {unit.x:.1f}, {unit.y:.1f}  {did}"

@@ -289,7 +289,7 @@ def test_a_page_reaches_for_nothing_outside():
     assert not re.findall(r"https?:|//\w|\bimport\b|fetch\(|<link|<script src", page)
 
 
-EVIL = "</script><script>document.title='HACKED'</script><b onclick=x>&\"'@DATA@@TITLE@"
+EVIL = "</script><script>document.title='HACKED'</script><b onclick=x><img src=x onerror=alert()>&\"'@DATA@@TITLE@"
 
 
 def evil():
@@ -342,6 +342,8 @@ function probe() {
   say("start"); press("ArrowRight"); press("ArrowRight"); say("two on"); press("ArrowLeft");
   say("one back"); press("End"); say("end"); press("Home"); say("home");
   $("slider").value = 3; $("slider").oninput({target: $("slider")}); say("slider");
+  press("Home"); press("ArrowLeft"); say("before the first");
+  press("End"); press("ArrowRight"); say("after the last");
   press("ArrowUp"); told.push("speed " + $("speed").value); press("ArrowDown");
   press("PageDown"); say("next episode"); press("PageUp"); press("ArrowRight");
   if (now().view) {
@@ -349,6 +351,7 @@ function probe() {
     told.push("tip " + $("tip").textContent.replaceAll("\\n", "; "));
     told.push("under " + document.querySelectorAll("tr.under").length);
   }
+  told.push("markup " + document.querySelectorAll("b, img").length);
   told.push("rows " + document.querySelectorAll("tbody tr").length);
   told.push("inked " + new Set(pen.getImageData(0, 0, field.width, field.height).data).size);
   press(" "); say("playing");
@@ -389,9 +392,15 @@ def test_the_page_of_scenes_works_in_a_browser(tmp_path):
         f"home|move 0 of 120||return 0|play|{name}",
         f"slider|move 3 of 120||return 0.75|play|{name}",
     ]
+    assert told[6:8] == [
+        f"before the first|move 0 of 120||return 0|play|{name}",
+        f"after the last|move 6 of 120|time is up|return 1.5|play|{name}",
+    ]
+    del told[6:8]
     assert told[6] == "speed 8" and told[7] == f"next episode|move 0 of 120||return 0|play|{name}"
     assert told[8].startswith("tip agent 0, marauder; health 125 of 125; at ")
-    assert told[8].endswith("; move east") and told[9] == "under 1" and told[10] == "rows 22"
+    assert told[8].endswith("; move east") and told[9] == "under 1"
+    assert told.pop(10) == "markup 0" and told[10] == "rows 22"
     assert int(told[11].split()[1]) > 20  # it is not empty
     assert told[12].startswith("playing|move 1") and "|pause|" in told[12]
     assert told[13] == f"later|move 6 of 120|time is up|return 1.5|play|{name}"
@@ -412,4 +421,5 @@ def test_the_page_of_frames_works_in_a_browser(tmp_path):
 def test_strings_of_the_env_do_nothing_in_a_browser(tmp_path):
     told, title = browsed(_replay.html("safe", evil(), 4), tmp_path)
     assert title == "done safe"
+    assert "markup 0" in told
     assert told[0].startswith("start|move 0 of 9|&lt;/script&gt;&lt;script&gt;")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scenes import TEAMS, battle
 
+from vdtoolkit.envs import _replay
+from vdtoolkit.envs._replay import Moment
 from vdtoolkit.envs._scene import (
     COLOURS,
     ENEMY,
@@ -95,6 +97,12 @@ def test_sides_differ_in_colour_and_in_shape():
     # a disc fills this corner, a diamond does not
     assert near(at(picture, ours, WHOLE, dx=-0.62, dy=-0.62), COLOURS[TEAM])
     assert not near(at(picture, theirs, WHOLE, dx=-0.62, dy=-0.62), COLOURS[ENEMY])
+
+
+def test_small_units_are_above_large_ones():
+    small, large = marine(label=""), marine(ENEMY, radius=2.0, label="")
+    for units in ((small, large), (large, small)):
+        assert near(at(draw(scene(*units)), small, WHOLE), COLOURS[TEAM])
 
 
 def test_up_on_the_map_is_up_on_the_picture():
@@ -276,6 +284,15 @@ def test_text_is_a_map_and_a_table():
         "enemy: 1 of 1 alive",
         "  [0]  marine     health 12.5/45 + shield 3/50         at 4.1, 8.9",
     ]
+
+
+def test_what_is_not_said_in_words_is_told_by_the_target():
+    ours, theirs = marine(target=1, label="2"), marine(ENEMY, x=12.0, label="7")
+    assert text(scene(ours, theirs)).count("attack 7") == 1
+    assert "heal 7" in text(scene(ours, replace(theirs, side=TEAM)))
+    assert "attack" not in text(scene(replace(ours, doing="wait"), theirs))
+    page = _replay.html("x", [[Moment(scene(ours, theirs))]], 4)
+    assert '"2","attack 7",1' in page
 
 
 def test_who_shares_a_place_on_the_map_is_hidden_behind_the_team():
