@@ -289,7 +289,8 @@ def test_a_page_reaches_for_nothing_outside():
     assert not re.findall(r"https?:|//\w|\bimport\b|fetch\(|<link|<script src", page)
 
 
-EVIL = "</script><script>document.title='HACKED'</script><b onclick=x><img src=x onerror=alert()>&\"'@DATA@@TITLE@"
+EVIL = "</script><script>document.title='HACKED'</script><b onclick=x><img src=x onerror=alert()>"
+EVIL += "&\"'@DATA@@TITLE@"
 
 
 def evil():
