@@ -20,10 +20,12 @@ ENVIRONMENTS = (
     "matrix_game_v0",
     "mmdp_v0",
     "predator_prey_v0",
+    "smax_v0",
     "switch_v0",
     "two_step_v0",
 )
-WRAPPERS = ("ActionMaskToObservation", "BlackDeath")
+EXTRAS = {"smax_v0": "jaxmarl"}  # what some need that the package does not bring
+WRAPPERS = ("ActionMaskToObservation", "BlackDeath", "Recorder")
 
 __all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]
 
@@ -44,7 +46,8 @@ def _register() -> None:
 def __getattr__(name: str) -> ModuleType | type:
     """An environment's module or a wrapper, imported when it is first asked for."""
     if name in WRAPPERS:
-        return getattr(import_module(".wrappers", __name__), name)
+        home = ".recorder" if name == "Recorder" else ".wrappers"
+        return getattr(import_module(home, __name__), name)
     if name in ENVIRONMENTS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

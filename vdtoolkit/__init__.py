@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vdtoolkit.checkpoint import load
     from vdtoolkit.checks import check_env
     from vdtoolkit.config import Config
+    from vdtoolkit.envs.recorder import Recorder
     from vdtoolkit.envs.wrappers import ActionMaskToObservation, BlackDeath
     from vdtoolkit.team import Team
     from vdtoolkit.team_env import TeamEnv
@@ -94,6 +95,7 @@ _HOMES = {
     "vdtoolkit.checkpoint": ("load",),
     "vdtoolkit.checks": ("check_env",),
     "vdtoolkit.config": ("Config",),
+    "vdtoolkit.envs.recorder": ("Recorder",),
     "vdtoolkit.envs.wrappers": ("ActionMaskToObservation", "BlackDeath"),
     "vdtoolkit.team": ("Team",),
     "vdtoolkit.team_env": ("TeamEnv",),
@@ -159,6 +161,7 @@ __all__ = [
     "QattenAgents",
     "QattenConfig",
     "QattenMixer",
+    "Recorder",
     "SumMixer",
     "Team",
     "TeamEnv",

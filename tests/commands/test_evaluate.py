@@ -1,13 +1,15 @@
 """`vdtoolkit evaluate`: a saved team plays."""
 
+import itertools
 import json
 import shutil
 
 import pytest
 import torch
+from teams import Relay
 
 from vdtoolkit import VDNAgents, cli, train
-from vdtoolkit.envs import two_step_v0
+from vdtoolkit.envs import Recorder, matrix_game_v0, predator_prey_v0, two_step_v0
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,68 @@ def test_a_result_of_something_else_is_no_guide(folder, tmp_path, capsys):
     (tmp_path / "result.json").write_text('{"game": "climbing"}')
     assert evaluate(tmp_path) == 2
     assert "does not tell the environment: give --env" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["html", "gif"])
+def test_the_first_episodes_can_be_watched(kind, folder, tmp_path, capsys):
+    path = tmp_path / f"seen.{kind}"
+    assert evaluate(folder, "--episodes", 3, "--replay", path, "--replay-episodes", 2) == 0
+    assert f"replay         {path}, the first 2 episodes" in capsys.readouterr().out
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    if kind == "html":  # of an env without scenes: frames, as many as it scored
+        page = path.read_text()
+        assert page.count('"png"') == 2 * 2 and '"episode 2: ' in page
+    assert evaluate(folder, "--episodes", 1, "--replay", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["replay"] == str(path)
+
+
+def test_the_replay_shows_the_episodes_that_are_scored(tmp_path, monkeypatch, capsys):
+    agents = VDNAgents(predator_prey_v0.parallel_env(size=3, max_cycles=5), seed=0, hidden_dim=3)
+    agents.save(tmp_path / "team.safetensors")
+    scored = []
+    monkeypatch.setattr(Recorder, "close", lambda env: scored.append(env))
+    env = ["--env", "vdtoolkit.envs.predator_prey_v0", "--env-arg", "size=3"]
+    env += ["--env-arg", "max_cycles=5", "--json"]
+    watch = ["--replay", tmp_path / "x.html", "--replay-episodes", 3]
+    assert evaluate(tmp_path, *env, "--episodes", 3, "--seed", 7, *watch) == 0
+    (recorder,) = scored
+    totals = [episode[-1].total for episode in recorder.episodes]
+    assert len(set(totals)) > 1  # else it would show nothing
+    assert json.loads(capsys.readouterr().out)["mean"] == pytest.approx(sum(totals) / 3)
+
+
+def test_an_env_that_does_not_repeat_a_seed_is_told(folder, tmp_path, capsys, monkeypatch):
+    episodes = itertools.count()
+    reset = matrix_game_v0.raw_env.step
+
+    def step(env, actions):
+        told = reset(env, actions)
+        return told[0], dict.fromkeys(told[1], float(next(episodes))), *told[2:]
+
+    monkeypatch.setattr(matrix_game_v0.raw_env, "step", step)
+    path = tmp_path / "x.html"
+    assert evaluate(folder, "--episodes", 2, "--replay", path) == 0
+    assert (
+        "another episode: seeds do not repeat those of this environment" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("x.png", "x.png: a replay is a .gif or a .html"),
+        ("team.safetensors/x.gif", "it cannot be written: "),
+    ],
+)
+def test_a_replay_that_cannot_be_written_is_refused_before_play(name, says, folder, capsys):
+    assert evaluate(folder, "--replay", folder / name) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and says in said.err and said.err.count("\n") == 1
+
+
+def test_an_env_without_pictures_is_told(tmp_path, capsys):
+    VDNAgents(Relay(), seed=0, hidden_dim=3).save(tmp_path / "team.safetensors")
+    assert evaluate(tmp_path, "--env", "teams:Relay", "--replay", tmp_path / "x.gif") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("vdtoolkit evaluate: error: --replay: teams:Relay gives no pictures: ")
+    assert said.count("\n") == 1 and not (tmp_path / "x.gif").exists()

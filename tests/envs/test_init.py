@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pettingzoo
@@ -11,6 +12,15 @@ import vdtoolkit.envs
 needs_registry = pytest.mark.skipif(
     not hasattr(pettingzoo, "register"), reason="PettingZoo before 1.27 has no registry"
 )
+
+
+def marked(module):
+    """The module as a test's parameter, skipped where what it needs is not installed."""
+    needs = vdtoolkit.envs.EXTRAS.get(module)
+    missing = needs is not None and find_spec(needs) is None
+    return pytest.param(
+        module, marks=pytest.mark.skipif(missing, reason=f"{needs} is not installed")
+    )
 
 
 def fresh(code):
@@ -33,6 +43,12 @@ def test_every_environment_file_is_listed():
     assert vdtoolkit.envs.__all__ == ["ENVIRONMENTS", "WRAPPERS", *names]
 
 
+def test_environments_that_need_more_are_environments_all_the_same():
+    assert set(vdtoolkit.envs.EXTRAS) <= set(vdtoolkit.envs.ENVIRONMENTS)
+    for name in vdtoolkit.envs.EXTRAS:  # their pages can be read without it
+        assert "Action Values" in importlib.import_module(f"vdtoolkit.envs.{name}").__doc__
+
+
 def test_modules_are_imported_when_they_are_asked_for():
     code = """
 import sys, vdtoolkit.envs as envs
@@ -46,7 +62,7 @@ def test_the_environments_alone_need_neither_torch_nor_matplotlib():
     code = """
 import sys
 import envs  # the folder, without vdtoolkit
-for name in envs.ENVIRONMENTS:
+for name in set(envs.ENVIRONMENTS) - set(envs.EXTRAS):
     env = getattr(envs, name).parallel_env(render_mode="ansi")
     env.reset()
     env.step(dict.fromkeys(env.agents, 0))
@@ -64,7 +80,7 @@ def test_an_unknown_environment_is_an_attribute_error():
 
 
 @needs_registry
-@pytest.mark.parametrize("module", vdtoolkit.envs.ENVIRONMENTS)
+@pytest.mark.parametrize("module", [marked(m) for m in vdtoolkit.envs.ENVIRONMENTS])
 def test_pettingzoo_makes_every_environment(module):
     name = f"vdtoolkit/{module.replace('_v0', '-v0')}"
     raw_env = importlib.import_module(f"vdtoolkit.envs.{module}").raw_env

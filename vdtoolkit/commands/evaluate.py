@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
 from rich.console import Console
 
+from vdtoolkit.agents import Agents
 from vdtoolkit.checkpoint import load
 from vdtoolkit.commands.entry import Words, device_of, from_here, refused
 from vdtoolkit.commands.run import SIDE_BY_SIDE
 from vdtoolkit.commands.show import number
+from vdtoolkit.envs.recorder import Recorder, checked
 from vdtoolkit.flags import at_least, parse
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.runs import Score
 from vdtoolkit.team import Team
-from vdtoolkit.training import evaluate
+from vdtoolkit.training import Evaluation, evaluate
 
 PROGRAM = "vdtoolkit evaluate"
 
@@ -46,6 +50,10 @@ class Options:
     """cpu, cuda, ..., or auto."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
+    replay: Path | None = None
+    """Write the first episodes down to be watched: a .html page, or a .gif."""
+    replay_episodes: int = 1
+    """How many of them."""
 
 
 def main(arguments: list[str]) -> int:
@@ -54,7 +62,7 @@ def main(arguments: list[str]) -> int:
         options = parse(Options, arguments, PROGRAM)
         if options is None:
             return 0
-        at_least(1, options, "episodes")
+        at_least(1, options, "episodes", "replay_episodes")
         at_least(0, options, "seed")
         torch.set_num_threads(1)
         from_here()
@@ -62,16 +70,58 @@ def main(arguments: list[str]) -> int:
         agents = load(path, device=device_of(options.device))
         maker = maker_of(options, path)
         check_fit(agents.team, maker, path)
+        watched = None
+        if options.replay is not None:
+            n = min(options.replay_episodes, options.episodes)
+            watched = record(agents, maker, options.replay, n, options.seed)
         told = evaluate(agents, maker, options.episodes, seed=options.seed, n_envs=SIDE_BY_SIDE)
     except ValueError as error:
         return refused(PROGRAM, error)
     score = Score.from_evaluation(told, agents.moves)
     if options.json:
         head = {"team": str(path), "algorithm": agents.name, "env": dataclasses.asdict(maker)}
+        if watched is not None:
+            head["replay"] = str(options.replay)
         print(json.dumps({**head, "seed": options.seed, **score.to_json()}, allow_nan=False))
     else:
         show(f"{agents.label} on {maker.name}", score)
+        if watched is not None:
+            said = f"  {'replay':<14} {options.replay}, {of_which(watched, told)}"
+            Console(highlight=False, markup=False).print(said, soft_wrap=True)
     return 0
+
+
+def record(agents: Agents, maker: EnvMaker, path: Path, episodes: int, seed: int) -> Evaluation:
+    """Play the first episodes in one recorded env and write them down; what they earned."""
+    try:
+        return evaluate(agents, partial(recorded, maker, path, episodes), episodes, seed=seed)
+    except OSError as error:
+        said = error.strerror or error
+        raise ValueError(f"--replay {path}: it cannot be written: {said}") from None
+
+
+def recorded(maker: EnvMaker, path: Path, episodes: int) -> Recorder:
+    """The env in a recorder: as it is where it has scenes, else made to give pictures."""
+    checked(path)
+    env = maker()
+    if not callable(getattr(env.unwrapped, "scene", None)):
+        env.close()
+        pictures = {**maker.arguments, "render_mode": "rgb_array"}
+        try:
+            env = dataclasses.replace(maker, arguments=pictures)()
+        except ValueError as error:
+            raise ValueError(f"--replay: {maker.env} gives no pictures: {error}") from None
+    return Recorder(env, path, episodes=episodes)
+
+
+def of_which(watched: Evaluation, told: Evaluation) -> str:
+    """Which episodes were recorded: those that are scored, if the env repeats them."""
+    n = len(watched.returns) + watched.lost
+    same = np.array_equal(watched.returns, told.returns[: len(watched.returns)])
+    if watched.lost or told.lost or not same:
+        more = "another episode" if n == 1 else f"{n} other episodes"
+        return f"{more}: seeds do not repeat those of this environment"
+    return "the first episode" if n == 1 else f"the first {n} episodes"
 
 
 def show(title: str, score: Score) -> None:
