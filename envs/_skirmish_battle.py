@@ -3,9 +3,10 @@
 The last axis counts battles, so that NumPy works along it.  No move is left to chance: each battle
 has dice of its own for how its episodes begin, and plays the same whatever is beside it.
 
-A move is 8 game loops, half a second, in ticks of 4.  In each tick the enemy looks around, all walk,
-who overlap are pushed apart, all whose weapon is ready and who reach their target fire at once,
-and only then somebody dies.  The dead are parked far outside, out of anybody's reach.
+A move is 8 game loops, half a second.  The enemy chooses its targets as the move begins, as the
+agents have; then come two ticks of 4 loops.  In each all walk, who overlap are pushed apart, all
+whose weapon is ready and who reach their target fire at once, and only then somebody dies.  The
+dead are parked far outside, out of anybody's reach.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ LOOPS, TICKS = 4, 2  # game loops in a tick, ticks in a move
 SECONDS = LOOPS / units.LOOPS_PER_SECOND  # in a tick
 SCATTER = 0.5  # cells by which a start differs from the map's place, in x and in y
 SCAN = 5.0  # cells from edge to edge in which the enemy finds targets, or its weapon's reach
-STICKS = 1.0  # cells by which another must be nearer than the target, to become it
-ALARM = 4  # ticks that who was hit looks for targets wherever they are
+ALARM = 2  # moves in which who was hit looks for targets wherever they are
+PACE = 1.0  # game loops by which a weapon is quicker or slower than its kind's, drawn at the start
 ROOM = 0.95  # of the sum of two radii: closer is pushed apart
 PARK = 1000.0
 REWARD_DEATH, REWARD_WIN, REWARD_SCALE = 10.0, 200.0, 20.0
+EPSILON = np.float32(1e-3)  # who walked into reach is in it, whatever was rounded
 N_KINDS = len(units.KINDS)
 MOST_ENERGY = np.float32(max(kind.energy_max for kind in units.KINDS))
 GAP = 1.5  # cells between units that SMACv2 puts on one spot
@@ -57,10 +59,12 @@ class Battle:
         self.quiet: np.ndarray  # seconds since the last damage
         self.pace: np.ndarray  # cells a tick; 0 for the dead
         self.fell = np.zeros((2, *shape), np.float32)  # where the dead were
+        self.period = np.zeros(shape, np.float32)  # game loops from shot to shot
         self.kind = np.zeros(shape, np.int64)
         self.target = np.zeros(shape, np.int64)
         self.aims = np.zeros(shape, bool)
-        self.alarm = np.zeros((self.m, n_envs), np.int8)  # ticks left of looking everywhere
+        self.walks = np.zeros(shape, bool)
+        self.alarm = np.zeros((self.m, n_envs), np.int8)  # moves left of looking everywhere
         self.won = np.zeros(n_envs, bool)
         self.over = np.zeros(n_envs, bool)
         self._goal = np.zeros((2, *shape), np.float32)
@@ -84,18 +88,19 @@ class Battle:
 
     def begin(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """New episodes in these rows, each by its own dice."""
-        if self.map.drawn:
-            for e in rows.tolist():
+        lots = np.empty((len(rows), 3 * self.u))
+        for lot, e in zip(lots, rows.tolist(), strict=True):
+            if self.map.drawn:
                 kinds, places = _draw(self.map, rngs[e])
                 self._constants_of(np.array([e]), kinds[:, None])
                 self.x[:, e], self.y[:, e] = places
-        else:
-            lots = np.empty((len(rows), 2 * self.u))
-            for lot, e in zip(lots, rows.tolist(), strict=True):
-                rngs[e].random(out=lot)
-            apart = SCATTER * (2 * lots.T.reshape(2, self.u, -1) - 1)
-            self.x[:, rows], self.y[:, rows] = self.map.places[:, :, None] + apart
+            rngs[e].random(out=lot)
+        x, y, period = 2 * lots.T.reshape(3, self.u, -1) - 1
+        if not self.map.drawn:
+            self.x[:, rows] = self.map.places[0, :, None] + SCATTER * x
+            self.y[:, rows] = self.map.places[1, :, None] + SCATTER * y
         self._rise(rows)
+        self.period[:, rows] += PACE * period
 
     def put(self, e: int, places: np.ndarray) -> None:
         """Everybody of one battle at these places [2, U], fresh."""
@@ -109,6 +114,7 @@ class Battle:
         self.shield[:, rows] = self.shield_max[:, own]
         self.energy[:, rows] = self._energy_start[:, own]
         self.pace[:, rows] = self._pace[:, own]
+        self.period[:, rows] = self._period[:, own]
         self.cool[:, rows] = 0
         self.quiet[:, rows] = units.SHIELD_WAITS
         self.target[:, rows] = 0
@@ -118,12 +124,12 @@ class Battle:
         self._value[rows] = (self.health_max + self.shield_max)[self.n :, own].sum(0)
 
     def _make_constants(self, kinds: np.ndarray) -> None:
-        for name in ("health_max", "shield_max", "radius", "period", "_pace", "_energy_start"):
+        for name in ("health_max", "shield_max", "radius", "_period", "_pace", "_energy_start"):
             setattr(self, name, np.zeros(kinds.shape, np.float32))
         self.health_max: np.ndarray
         self.shield_max: np.ndarray
         self.radius: np.ndarray
-        self.period: np.ndarray
+        self._period: np.ndarray
         self._pace: np.ndarray
         self._energy_start: np.ndarray
         self._fights = np.zeros(kinds.shape, bool)
@@ -142,7 +148,7 @@ class Battle:
         self.health_max[:, rows] = units.column("health")[kinds]
         self.shield_max[:, rows] = units.column("shield")[kinds]
         self.radius[:, rows] = units.column("radius")[kinds]
-        self.period[:, rows] = units.column("cooldown")[kinds]
+        self._period[:, rows] = units.column("cooldown")[kinds]
         self._pace[:, rows] = units.column("speed")[kinds] * SECONDS
         self._energy_start[:, rows] = units.column("energy")[kinds]
         self._fights[:, rows] = ~units.flags("heals")[kinds]
@@ -173,8 +179,13 @@ class Battle:
         same move, and nothing is paid or taken where they are more.
         """
         self._order(actions)
+        self._look_around()
+        flat = self.target * self.n_envs + self._columns  # where flat arrays have the targets
+        pairs = self.kind * N_KINDS + self.kind.take(flat)
+        self.aims[: self.n] &= units.WORKS.take(pairs[: self.n])
+        within = units.WITHIN.take(pairs)
         for _ in range(TICKS):
-            self._tick()
+            self._tick(flat, pairs, within)
         living = self.alive
         enemies, fight = living[self.n :], living & self._fights
         ours, theirs = fight[: self.n].any(0), fight[self.n :].any(0)
@@ -193,29 +204,17 @@ class Battle:
         np.add(actions, n - ATTACK, out=self.target[:n])
         if self._heals:
             self.target[:n] -= n * ~self._fights[:n]
-        aims = actions >= ATTACK
-        self.target[:n] *= aims
-        self.aims[:n] = aims & units.WORKS.take(self._pairs()[:n])
+        np.greater_equal(actions, ATTACK, out=self.aims[:n])
+        self.target[:n] *= self.aims[:n]
 
-    def _pairs(self) -> np.ndarray:
-        """Where the tables of kinds have each unit and its target [U, E]."""
-        return self.kind * N_KINDS + self.kind.take(self._flat())
-
-    def _flat(self) -> np.ndarray:
-        """Each unit's target in flat arrays [U, E]."""
-        return self.target * self.n_envs + self._columns
-
-    def _tick(self) -> None:
-        self._look_around()
-        flat = self._flat()
-        pairs = self.kind * N_KINDS + self.kind.take(flat)
-        within = units.WITHIN.take(pairs)
+    def _tick(self, flat: np.ndarray, pairs: np.ndarray, within: np.ndarray) -> None:
+        """A quarter of a second; targets in flat arrays, in the tables, centres apart in reach."""
         self.aims &= self.health.take(flat) > 0
         self._walk(flat, within)
         self._push()
         dx, dy = self.x.take(flat) - self.x, self.y.take(flat) - self.y
-        within += 1e-3  # who walked into reach is in it, whatever was rounded
-        reaches = self.aims & (dx * dx + dy * dy <= within * within)
+        reach = within + EPSILON
+        reaches = self.aims & (dx * dx + dy * dy <= reach * reach)
         ready = reaches & (self.cool < LOOPS)
         if self._heals:
             self._heal(np.flatnonzero(reaches & ~self._fights), flat)
@@ -229,8 +228,8 @@ class Battle:
             self._hit(fired, flat.take(fired), pairs.take(fired))
 
     def _look_around(self) -> None:
-        """Whom each of the enemy goes for: the nearest in its scan, its target a bit nearer."""
-        n, m, size = self.n, self.m, self.n_envs
+        """Whom each of the enemy goes for: the nearest in its scan; anywhere, if it was hit."""
+        n = self.n
         dx = self.x[n:, None] - self.x[None, :n]
         dy = self.y[n:, None] - self.y[None, :n]
         edge = np.sqrt(dx * dx + dy * dy)  # [M, N, E]
@@ -238,20 +237,17 @@ class Battle:
         if self._flies:
             works = units.WORKS[self.kind[n:, None] * N_KINDS + self.kind[None, :n]]
             edge += PARK * ~works
-        rows = np.arange(m)[:, None] * n * size + self._columns
-        now = self.target[n:] * size + rows
-        held = edge.reshape(-1)
-        held[now] -= STICKS * self.aims[n:]
         # distance in 1/1024 cells and index in one number: the least has both
         key = ((edge * 1024).astype(np.int32) << 6) + self._index
         best = key.min(1)
         distance, self.target[n:] = best >> 6, best & 63
-        seen = distance <= self._scan * 1024
+        anywhere = PARK / 2 * 1024
         if self.map.goal is None:
-            seen = distance < PARK / 2 * 1024
+            self.aims[n:] = distance < anywhere
         else:
-            seen |= (self.alarm > 0) & (distance < PARK / 2 * 1024)
-        self.aims[n:] = seen
+            scan = np.where(self.alarm > 0, anywhere, self._scan * 1024)
+            np.less_equal(distance, scan, out=self.aims[n:])
+            self.alarm -= self.alarm > 0
         if self._heals:
             self._nurse()
 
@@ -281,12 +277,13 @@ class Battle:
         dy = np.where(self.aims, self.y.take(flat), self._goal[1]) - self.y
         far = np.sqrt(dx * dx + dy * dy)
         part = np.minimum(np.maximum(far - within * self.aims, 0.0), self.pace)
+        np.greater(part, EPSILON, out=self.walks)
         part /= np.maximum(far, 1e-6)
         self.x += dx * part
         self.y += dy * part
 
     def _push(self) -> None:
-        """Who overlap on the ground are pushed apart, each half of the way."""
+        """Who overlap on the ground are pushed apart: both, or who walks by who stands."""
         dx = self.x[self._one] - self.x[self._other]  # [P, E]
         dy = self.y[self._one] - self.y[self._other]
         squared = dx * dx + dy * dy
@@ -298,18 +295,19 @@ class Battle:
         other = self._other[pair] * self.n_envs + battle
         distance = np.sqrt(squared.take(close))
         room = np.sqrt(self._of(self._room2, close))
-        push = (room - distance) / np.maximum(2 * distance, 1e-6)
+        push = (room - distance) / np.maximum(distance, 1e-6)
         together = distance == 0  # exactly: to the east and to the west, then
-        px = np.where(together, room / 2, dx.take(close) * push)
+        px = np.where(together, room, dx.take(close) * push)
         py = dy.take(close) * push
+        walks = self.walks.take(one) - self.walks.take(other).astype(np.float32)
+        share = (1 + walks) / 2  # of the way that the one goes
         x, y = self.x.reshape(-1), self.y.reshape(-1)
-        for who, sign in ((one, 1), (other, -1)):
-            moves = sign * (self.pace.take(who) > 0)
-            np.add.at(x, who, moves * px)
-            np.add.at(y, who, moves * py)
-        for who in (one, other):
-            x[who] = np.clip(x.take(who), 0.0, SIZE)
-            y[who] = np.clip(y.take(who), 0.0, SIZE)
+        who = np.concatenate([one, other])
+        share = np.concatenate([share, share - 1]) * (self.pace.take(who) > 0)
+        np.add.at(x, who, np.concatenate([px, px]) * share)
+        np.add.at(y, who, np.concatenate([py, py]) * share)
+        x[who] = np.clip(x.take(who), 0.0, SIZE)
+        y[who] = np.clip(y.take(who), 0.0, SIZE)
 
     def _heal(self, healers: np.ndarray, flat: np.ndarray) -> None:
         """Healers in reach of their patients; positions in flat arrays."""
@@ -337,8 +335,6 @@ class Battle:
             gain = np.float32(units.ENERGY_REGENERATES * SECONDS)
             self.energy += gain * (~self._fights & self.alive)
             np.minimum(self.energy, MOST_ENERGY, out=self.energy)
-        if self.map.goal is not None:
-            self.alarm -= self.alarm > 0
 
     def _hit(self, fired: np.ndarray, victims: np.ndarray, pairs: np.ndarray) -> None:
         """Who fired, at whom (positions in flat arrays), and their place in the tables.

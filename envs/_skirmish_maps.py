@@ -15,6 +15,7 @@ from ._skirmish_units import KINDS, NUMBER
 
 SIZE = 32.0  # cells a side
 WEST, EAST = (9.0, 16.0), (23.0, 16.0)
+SPREAD = 4.0  # radii from one to the next
 Place = tuple[float, float]
 Group = tuple[int, str, Place]  # how many, of which kind, around where
 
@@ -90,7 +91,7 @@ def _stand(groups: tuple[Group, ...], side: float = 1.0) -> np.ndarray:
     """Places of one team [2, n], by kind, then by x and y."""
     spots: dict[Place, float] = {}
     for _, kind, at in groups:
-        spots[at] = max(spots.get(at, 0.0), 2.1 * KINDS[NUMBER[kind]].radius)
+        spots[at] = max(spots.get(at, 0.0), SPREAD * KINDS[NUMBER[kind]].radius)
     taken = dict.fromkeys(spots, 0)
     found = []
     for n, _, at in groups:
