@@ -87,6 +87,15 @@ class Views:
         if self.battle.map.drawn:
             self.learn_kinds(rows)
 
+    def legal(self, actions: np.ndarray) -> np.ndarray:
+        """Actions [E, N] as they are played [N, E]: masked-out ones are stop, or no-op if dead."""
+        asked = np.ascontiguousarray(actions.T).astype(np.int64, copy=False)
+        n, a, e = self.masks.shape
+        if asked.size and not (asked.min() >= 0 and asked.max() < a):
+            raise ValueError(f"actions go from {asked.min()} to {asked.max()}: they are 0 to {a - 1}")
+        rows = (np.arange(n)[:, None] * a + asked) * e + np.arange(e)
+        return np.where(self.masks.take(rows), asked, self.masks[:, STOP])
+
     def acted(self, actions: np.ndarray) -> None:
         """What was played [E, N]: the state tells it."""
         np.equal(actions[..., None], np.arange(self.sizes.actions), out=self._last)
