@@ -7,15 +7,16 @@ its `render()`, and the replays of `vdtoolkit.envs.Recorder`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
@@ -28,6 +29,7 @@ INK, FAINT = (30, 30, 30), (165, 163, 156)
 WIDTH, HEADER, FOOTER = 640, 44, 26  # pixels of the picture
 FINER = 2  # shapes are drawn so many times as large, then made smaller: smooth edges
 SHADES = (0.0, 0.45, -0.4, 0.65, -0.6, 0.25)  # of the kinds: towards white, or below 0 to black
+DIAMOND = 1.15  # half a diamond's width, of the unit's radius
 LEAST = 7.5  # pixels of the smallest unit's radius
 
 
@@ -134,26 +136,20 @@ def draw(scene: Scene, view: View | None = None) -> np.ndarray:
     """The scene as a picture, uint8 [H, W, 3]: the whole map, or the view of it.
 
     Discs are the team, diamonds the enemy, crosses the dead; kinds differ in shade.  Above a unit
-    its shield and health.  Lines go from who acts to whom, green ones heal.  The size of the
-    picture depends on the view alone.
+    its health, and its shield above that.  Lines go from who acts to whom, green ones heal.  The
+    size of the picture depends on the view alone.
     """
     from PIL import Image, ImageDraw
 
     camera = Camera(view or View(0.0, 0.0, scene.width, scene.height))
-    shades = kinds_of(scene)
-    field = Image.new("RGB", (FINER * camera.width, FINER * camera.height), BEYOND)
-    _field(ImageDraw.Draw(field), scene, camera, shades)
+    kinds = kinds_of(scene)
+    field = _ground(camera.view, scene.width, scene.height).copy()
+    _units(ImageDraw.Draw(field), scene, camera, kinds)
     image = Image.new("RGB", (camera.width, HEADER + camera.height + FOOTER), PAPER)
     image.paste(field.reduce(FINER), (0, HEADER))
     pen = ImageDraw.Draw(image)
-    for unit in scene.units:
-        if unit.alive and unit.label:
-            x, y, radius = camera.place(unit)
-            font = _font(min(max(int(1.05 * radius), 8), 16))
-            colour = _ink_on(_shade(unit.side, shades[unit.kind]))
-            pen.text((x, HEADER + y), unit.label[:3], colour, font, anchor="mm")
     _header(pen, scene)
-    _footer(pen, scene, shades)
+    _footer(pen, scene, kinds)
     return np.array(image)
 
 
@@ -179,32 +175,45 @@ def kinds_of(scene: Scene) -> dict[str, int]:
     return {kind: k for k, kind in enumerate(sorted({unit.kind for unit in scene.units}))}
 
 
-def _field(pen: ImageDraw, scene: Scene, camera: Camera, kinds: dict[str, int]) -> None:
-    """The map and all on it but letters, so many times as large."""
-    corners = camera.at(0, scene.height), camera.at(scene.width, 0)
-    (left, top), (right, bottom) = [_finer(*corner) for corner in corners]
+@lru_cache(maxsize=8)
+def _ground(view: View, width: float, height: float) -> Image:
+    """The empty map, so many times as large as it is shown; not to be drawn upon."""
+    from PIL import Image, ImageDraw
+
+    camera = Camera(view)
+    ground = Image.new("RGB", (FINER * camera.width, FINER * camera.height), BEYOND)
+    pen = ImageDraw.Draw(ground)
+    left, top = _finer(*camera.at(0, height))
+    right, bottom = _finer(*camera.at(width, 0))
     pen.rectangle((left, top, right, bottom), GROUND)
-    for x in range(0, math.floor(scene.width) + 1):
+    for x in range(math.floor(width) + 1):
         at = _finer(*camera.at(x, 0))[0]
         pen.line((at, top, at, bottom), GRID, 1 + (x % 4 == 0))
-    for y in range(0, math.floor(scene.height) + 1):
+    for y in range(math.floor(height) + 1):
         at = _finer(*camera.at(0, y))[1]
         pen.line((left, at, right, at), GRID, 1 + (y % 4 == 0))
+    return ground
+
+
+def _units(pen: ImageDraw, scene: Scene, camera: Camera, kinds: dict[str, int]) -> None:
+    """All that is on the map, so many times as large: the dead, deeds, the living, their bars."""
     places = [_finer(*camera.place(unit)) for unit in scene.units]
+    living = [(u, at) for u, at in zip(scene.units, places, strict=True) if u.alive]
     for unit, (x, y, radius) in zip(scene.units, places, strict=True):
         if not unit.alive:
             arm, colour = 0.6 * radius, _mix(COLOURS[unit.side], GROUND, 0.65)
             pen.line((x - arm, y - arm, x + arm, y + arm), colour, 4)
             pen.line((x - arm, y + arm, x + arm, y - arm), colour, 4)
-    for unit, place in zip(scene.units, places, strict=True):
-        if unit.alive and unit.target is not None:
-            _deed(pen, unit, place, scene.units[unit.target], places[unit.target])
-    for unit, place in zip(scene.units, places, strict=True):
-        if unit.alive:
-            _body(pen, unit, place, _shade(unit.side, kinds[unit.kind]))
-    for unit, place in zip(scene.units, places, strict=True):
-        if unit.alive:
-            _bars(pen, unit, place)
+    for unit, at in living:
+        if unit.target is not None:
+            _deed(pen, unit, at, scene.units[unit.target], places[unit.target])
+    for unit, at in living:
+        colour = _shade(unit.side, kinds[unit.kind])
+        _body(pen, unit.side, at, colour)
+        mask, left, top = _letters(unit.label[:3], min(max(int(at[2]), 8 * FINER), 16 * FINER))
+        pen.bitmap((round(at[0] + left), round(at[1] + top)), mask, _ink_on(colour))
+    for unit, at in living:
+        _bars(pen, unit, at)
 
 
 Place = tuple[float, ...]  # x, y, radius: pixels of the finer picture
@@ -226,13 +235,13 @@ def _deed(pen: ImageDraw, unit: Unit, place: Place, other: Unit, there: Place) -
         pen.ellipse((x - 7, y - 7, x + 7, y + 7), colour)
 
 
-def _body(pen: ImageDraw, unit: Unit, place: Place, colour: Colour) -> None:
+def _body(pen: ImageDraw, side: int, place: Place, colour: Colour) -> None:
     x, y, radius = place
-    edge = _mix(COLOURS[unit.side], INK, 0.5)
-    if unit.side == TEAM:
+    edge = _mix(COLOURS[side], INK, 0.5)
+    if side == TEAM:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), colour, edge, 3)
     else:
-        arm = 1.25 * radius  # as large an area as the disc's
+        arm = DIAMOND * radius
         corners = [(x - arm, y), (x, y - arm), (x + arm, y), (x, y + arm)]
         pen.polygon(corners, colour)
         pen.line([*corners, corners[0]], edge, 3)
@@ -241,7 +250,8 @@ def _body(pen: ImageDraw, unit: Unit, place: Place, colour: Colour) -> None:
 def _bars(pen: ImageDraw, unit: Unit, place: Place) -> None:
     """Health above a unit, its shield above that."""
     x, y, radius = place
-    left, right, bottom = x - radius, x + radius, y - (1.0 if unit.side == TEAM else 1.25) * radius
+    left, right = x - 0.85 * radius, x + 0.85 * radius
+    bottom = y - (1.0 if unit.side == TEAM else DIAMOND) * radius
     bars = [(unit.health, unit.health_max, HEALTH), (unit.shield, unit.shield_max, SHIELD)]
     for value, most, colour in bars:
         if most <= 0:
@@ -275,7 +285,7 @@ def _footer(pen: ImageDraw, scene: Scene, kinds: dict[str, int]) -> None:
             all_of_it = [u.alive for u in scene.units if (u.side, u.kind) == (side, kind)]
             if all_of_it:
                 told = f"{sum(all_of_it)}/{len(all_of_it)} {kind}"
-                _body(pen, Unit(side, kind, 0, 0, 0, 1, 1), (x + 6, y, 5), _shade(side, k))
+                _body(pen, side, (x + 6, y, 5), _shade(side, k))
                 pen.text((x + 16, y), told, INK, _font(12), anchor="lm")
                 x += 28 + _font(12).getlength(told)
 
@@ -304,6 +314,17 @@ def _font(size: int, *, bold: bool = False) -> FreeTypeFont:
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
+
+
+@lru_cache(maxsize=1024)
+def _letters(words: str, size: int) -> tuple[Image, float, float]:
+    """Words as a mask, and where its corner is from their middle: drawing them anew is slow."""
+    from PIL import Image, ImageDraw
+
+    left, top, right, bottom = _font(size).getbbox(words, anchor="mm")
+    mask = Image.new("L", (max(math.ceil(right - left), 1), max(math.ceil(bottom - top), 1)))
+    ImageDraw.Draw(mask).text((-left, -top), words, 255, _font(size), anchor="mm")
+    return mask, left, top
 
 
 def text(scene: Scene) -> str:
