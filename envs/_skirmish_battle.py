@@ -109,7 +109,7 @@ class Battle:
 
     def _rise(self, rows: np.ndarray) -> None:
         """Full health and ready weapons in these rows."""
-        own = rows if self._wide > 1 else np.zeros(1, np.int64)
+        own = rows if self.map.drawn else np.zeros(1, np.int64)
         self.health[:, rows] = self.health_max[:, own]
         self.shield[:, rows] = self.shield_max[:, own]
         self.energy[:, rows] = self._energy_start[:, own]
@@ -143,7 +143,7 @@ class Battle:
 
     def _constants_of(self, rows: np.ndarray, kinds: np.ndarray) -> None:
         """The columns of constants in these rows; kinds [U, R]."""
-        if self._wide > 1:
+        if self.map.drawn:
             self.kind[:, rows] = kinds
         self.health_max[:, rows] = units.column("health")[kinds]
         self.shield_max[:, rows] = units.column("shield")[kinds]
@@ -412,7 +412,7 @@ class Battle:
 
     def _of(self, column: np.ndarray, flat: np.ndarray) -> np.ndarray:
         """A column of constants at positions in flat arrays."""
-        return column.take(flat) if self._wide > 1 else column[:, 0].take(flat // self.n_envs)
+        return column.take(flat) if self.map.drawn else column[:, 0].take(flat // self.n_envs)
 
 
 def _draw(spec: Map, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -92,7 +92,9 @@ class Views:
         asked = np.ascontiguousarray(actions.T).astype(np.int64, copy=False)
         n, a, e = self.masks.shape
         if asked.size and not (asked.min() >= 0 and asked.max() < a):
-            raise ValueError(f"actions go from {asked.min()} to {asked.max()}: they are 0 to {a - 1}")
+            raise ValueError(
+                f"actions go from {asked.min()} to {asked.max()}: they are 0 to {a - 1}"
+            )
         rows = (np.arange(n)[:, None] * a + asked) * e + np.arange(e)
         return np.where(self.masks.take(rows), asked, self.masks[:, STOP])
 
@@ -200,7 +202,7 @@ class Views:
         i, e = np.nonzero(healer)
         dx = battle.x[:n, e] - battle.x[i, e]  # [N, k]
         dy = battle.y[:n, e] - battle.y[i, e]
-        wide = battle._wide > 1
+        wide = battle.map.drawn
         near = np.sqrt(dx * dx + dy * dy) <= self._shoot[i, e if wide else 0]
         near &= battle._fights[:n, e] if wide else battle._fights[:n]
         near &= battle.health[i, e] > 0

@@ -368,7 +368,9 @@ class SkirmishVectorEnv(VectorEnv):
         }
 
 
-def win_rate(player: str | Player, map_name: str = "3m", episodes: int = 200, seed: int = 0) -> float:
+def win_rate(
+    player: str | Player, map_name: str = "3m", episodes: int = 200, seed: int = 0
+) -> float:
     """The share of battles that a scripted player wins, each played once."""
     play = PLAYERS[player] if isinstance(player, str) else player
     envs, rng = SkirmishVectorEnv(episodes, map_name), np.random.default_rng(seed)
