@@ -39,8 +39,8 @@ class Battle:
     """E battles on one map.
 
     x, y, health, shield, energy, cool [U, E] float32: cells, points, and the game loops until the
-    weapon is ready.  kind [U, E]: rows of `units.KINDS`.  target [U, E]: whom a unit goes for, where
-    `aims` is true.  Columns of constants are [U, 1] where teams are fixed, else [U, E].
+    weapon is ready.  kind [U, E]: rows of `units.KINDS`.  target [U, E]: whom a unit goes for, if
+    it `aims`.  Columns of constants are [U, 1] where teams are fixed, else [U, E].
     """
 
     def __init__(self, spec: Map, n_envs: int) -> None:
@@ -65,8 +65,8 @@ class Battle:
         self.aims = np.zeros(shape, bool)
         self.walks = np.zeros(shape, bool)
         self.alarm = np.zeros((self.m, n_envs), np.int8)  # moves left of looking everywhere
-        self.won = np.zeros(n_envs, bool)
-        self.over = np.zeros(n_envs, bool)
+        self.won: np.ndarray = np.zeros(n_envs, bool)
+        self.over: np.ndarray = np.zeros(n_envs, bool)
         self._goal = np.zeros((2, *shape), np.float32)
         self._goal[:, self.n :] = np.array(spec.goal or (0, 0))[:, None, None]
         self._columns = np.arange(n_envs)

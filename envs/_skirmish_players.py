@@ -28,7 +28,7 @@ def nearest(battle: Battle, masks: np.ndarray, rng: np.random.Generator) -> np.n
 
 
 def focus(battle: Battle, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Of the enemies in its weapon's reach each shoots the one with least left, as many as it takes.
+    """Each shoots the enemy in its weapon's reach with least left, as many as it takes.
 
     Agents choose one after the other, and count what those before them are about to shoot.  Who
     has none in reach plays as `nearest`.
@@ -74,7 +74,7 @@ def _attack_or_walk(battle: Battle, masks: np.ndarray, wish: np.ndarray) -> np.n
 
 
 def _towards(masks: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """The move that leads nearer to what is (dx, dy) away [N, E]; stop where it is not available."""
+    """The move that leads nearer to what is (dx, dy) away [N, E]; stop where it is masked out."""
     sideways = np.where(dx > 0, EAST, WEST)
     upright = np.where(dy > 0, NORTH, SOUTH)
     move = np.where(np.abs(dx) > np.abs(dy), sideways, upright)

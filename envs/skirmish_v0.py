@@ -50,18 +50,18 @@ replay made here fits there and back.
 * The enemy is a script: it walks to where the team stands at first, and goes for the nearest within
   5 cells or its range, edge to edge, or anywhere if it was hit in the last second; chosen at each
   move, as agents choose.  On `2c_vs_64zg` and SMACv2's tasks it hunts.  It does not flee or kite.
-* No paths, turns, missiles or acceleration: all walk straight, who overlap are pushed apart, weapons
-  hit at once.  A move is two ticks; shots of one tick hit together, so that both may fall.
+* No paths, turns, missiles or acceleration: all walk straight, who overlap are pushed apart, and
+  weapons hit at once.  A move is two ticks; shots of one tick hit together, so that both may fall.
 * Banelings burst when they attack, not when they are killed.
 * Chance is all in the beginning: places are off the map's by up to half a cell, and each weapon is
   up to one loop quicker or slower than its kind's.
-* Negative net damage (a shield that regenerates) pays 0, as in SMACv2; SMAC pays its absolute value.
-  The most there is, in SMACv2's tasks, is that of the very teams.
-* Agents are in SMAC's order, by kind, x and y of their places on the map; enemies always keep theirs.
+* Negative net damage (a shield that regenerates) pays 0, as in SMACv2; SMAC pays its absolute
+  value.  The most there is, in SMACv2's tasks, is that of the very teams.
+* Agents are in SMAC's order, by kind, then x and y on the map; enemies keep theirs always.
 
-Calibrated with scripted players (`PLAYERS`): on `3m`, `8m`, `2s3z` and `3s5z`, with equal teams, the
-nearest target wins about half of the battles, focused fire at least 20 points more, random play
-none.  `docs/skirmish.md` has all maps.
+Calibrated with scripted players (`PLAYERS`): on `3m`, `8m`, `2s3z` and `3s5z`, with equal teams,
+the nearest target wins about half of the battles, focused fire at least 20 points more, random
+play none.  `docs/skirmish.md` has all maps.
 
 ### Arguments
 

@@ -470,7 +470,7 @@ def test_an_observation_and_a_state_by_hand():
     views_of_unseen.look()
     assert views_of_unseen.obs()[0, 0, 4:10].tolist() == [0] * 6  # at 9 cells: not seen
     units = [1, 0.2, -6 / 32, -6 / 32, 0.5, 0.25, 0, -2 / 32, -9 / 32, 1]
-    last = [0, 0, 0, 0, 1, 0, 0] + [0, 0, 0, 0, 0, 0, 1]
+    last = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     enemy = [0.25, -3 / 32, -2 / 32, 1]
     np.testing.assert_allclose(views.state()[0], [*units, *enemy, *last], rtol=1e-6)
 
