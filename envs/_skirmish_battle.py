@@ -189,7 +189,8 @@ class Battle:
         living = self.alive
         enemies, fight = living[self.n :], living & self._fights
         ours, theirs = fight[: self.n].any(0), fight[self.n :].any(0)
-        self.over, self.won = ~(ours & theirs), ours & ~theirs
+        self.over = np.asarray(~(ours & theirs))
+        self.won = np.asarray(ours & ~theirs)
         value = (self.health + self.shield)[self.n :].sum(0, dtype=np.float64)
         value -= REWARD_DEATH * np.count_nonzero(~enemies, axis=0)
         gained, self._value = self._value - value, value

@@ -91,12 +91,14 @@ class Views:
         """Actions [E, N] as they are played [N, E]: masked-out ones are stop, or no-op if dead."""
         asked = np.ascontiguousarray(actions.T).astype(np.int64, copy=False)
         n, a, e = self.masks.shape
-        if asked.size and not (asked.min() >= 0 and asked.max() < a):
-            raise ValueError(
-                f"actions go from {asked.min()} to {asked.max()}: they are 0 to {a - 1}"
-            )
+        if not (asked.min() >= 0 and asked.max() < a):
+            raise self._no_actions(asked)
         rows = (np.arange(n)[:, None] * a + asked) * e + np.arange(e)
         return np.where(self.masks.take(rows), asked, self.masks[:, STOP])
+
+    def _no_actions(self, asked: np.ndarray) -> ValueError:
+        most = self.sizes.actions - 1
+        return ValueError(f"actions go from {asked.min()} to {asked.max()}: they are 0 to {most}")
 
     def acted(self, actions: np.ndarray) -> None:
         """What was played [E, N]: the state tells it."""

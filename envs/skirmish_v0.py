@@ -100,7 +100,10 @@ seeds, sooner.
 from __future__ import annotations
 
 import difflib
+import os
+import warnings
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,8 +288,7 @@ class SkirmishVectorEnv(VectorEnv):
         at_least(1, num_envs=num_envs)
         spec = _map(map_name)
         self.num_envs, self.max_cycles = num_envs, _limit(spec, max_cycles)
-        self._battle = Battle(spec, num_envs)
-        self._views = Views(self._battle)
+        self._battle, self._views = _engine(spec, num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         sizes = Sizes(spec)
         self.single_observation_space = Dict(
@@ -388,6 +390,20 @@ def win_rate(
 def any_box(size: int) -> Box:
     """The space of `size` float32 features without bounds, as SMAC's are best declared."""
     return box(-np.inf, np.inf, size)
+
+
+def _engine(spec: Map, num_envs: int) -> tuple[Battle, Views]:
+    """Battles and what is seen of them: compiled where Numba is at hand, the same numbers."""
+    if os.environ.get("VDTOOLKIT_FAST") != "0" and find_spec("numba") is not None:
+        try:
+            from ._skirmish_compiled import CompiledBattle, CompiledViews
+        except ImportError as error:  # Numba knows newer NumPys only some months after they are out
+            warnings.warn(f"Numba cannot be loaded ({error}); going on without it", stacklevel=3)
+        else:
+            battle = CompiledBattle(spec, num_envs)
+            return battle, CompiledViews(battle)
+    plain = Battle(spec, num_envs)
+    return plain, Views(plain)
 
 
 def _map(name: str) -> Map:
