@@ -1,4 +1,4 @@
-"""skirmish_v0's battles compiled by Numba, where the extra is installed: `pip install vdtoolkit[fast]`.
+"""The battles of skirmish_v0 compiled by Numba, where the extra is there: `vdtoolkit[fast]`.
 
 The rules are those of `_skirmish_battle.py` and `_skirmish_views.py`, battle by battle in place of
 operation by operation, and every number is the same, to the last bit: single precision where

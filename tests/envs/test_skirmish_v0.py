@@ -10,6 +10,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from vdtoolkit import VDNAgents, evaluate, train
 from vdtoolkit.envs import skirmish_v0
+from vdtoolkit.envs._skirmish_battle import Battle
 from vdtoolkit.stream import VectorStream, stream
 from vdtoolkit.team import Team
 from vdtoolkit.team_env import TeamEnv
@@ -98,10 +99,6 @@ def test_an_unknown_map_and_limit_are_refused():
         skirmish_v0.parallel_env("8m_vs_9")
     with pytest.raises(ValueError, match="max_cycles=0: give a whole number from 1 on"):
         skirmish_v0.parallel_env(max_cycles=0)
-    env = skirmish_v0.parallel_env().vector_env(1)
-    env.reset(seed=0)
-    with pytest.raises(ValueError, match="actions go from 1 to 9: they are 0 to 8"):
-        env.step(np.array([[1, 9, 1]]))
 
 
 def test_the_first_state_tells_of_no_action():
@@ -133,12 +130,27 @@ def test_a_scene_shows_units_targets_and_the_dead_where_they_fell():
 # -- many at once ------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["NumPy", "Numba"])
+def engine(request, monkeypatch):
+    """Vector envs in NumPy alone, and compiled; single envs are in NumPy always."""
+    if request.param == "Numba":
+        pytest.importorskip("numba", reason="numba is not installed: pip install .[fast]")
+    monkeypatch.setenv("VDTOOLKIT_FAST", str(int(request.param == "Numba")))
+    return {"NumPy": Battle, "Numba": "CompiledBattle"}[request.param]
+
+
+def plays_by(env, engine):
+    kind = type(env._battle)
+    return kind is engine or kind.__name__ == engine
+
+
 @pytest.mark.parametrize("name", ONES)
-def test_it_plays_what_the_single_envs_play(name):
+def test_it_plays_what_the_single_envs_play(name, engine):
     make = partial(skirmish_v0.parallel_env, name, max_cycles=40)
     team = Team.from_env(make())
     many = VectorStream(make().vector_env(5), team)
     single = VectorStream(SyncVectorEnv([lambda: TeamEnv(make(), team)] * 5, copy=False), team)
+    assert plays_by(many.envs, engine)
     seeds, rng, ends = [3, 1, 4, 1, 5], np.random.default_rng(0), 0
     one, other = many.begin(seeds), single.begin(seeds)
     for t in range(130):
@@ -151,8 +163,8 @@ def test_it_plays_what_the_single_envs_play(name):
     assert ends >= 10
 
 
-@pytest.mark.parametrize("name", ["8m", "corridor", "terran_10v11"])
-def test_an_env_plays_the_same_whoever_is_beside_it(name):
+@pytest.mark.parametrize("name", ["corridor", "terran_10v11"])
+def test_an_env_plays_the_same_whoever_is_beside_it(name, engine):
     envs = [skirmish_v0.SkirmishVectorEnv(n, name) for n in (1, 4)]
     seen = [envs[0].reset(seed=[7])[0], envs[1].reset(seed=[1, 2, 7, 3])[0]]
     rng = np.random.default_rng(0)
@@ -165,12 +177,31 @@ def test_an_env_plays_the_same_whoever_is_beside_it(name):
         seen = [told[0][0], told[1][0]]
 
 
-def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later():
+def test_compiled_battles_are_the_same_on_every_map(monkeypatch):
+    """The single-env test has most rules; this has the maps, their sizes and kinds."""
+    pytest.importorskip("numba", reason="numba is not installed: pip install .[fast]")
+    for name in skirmish_v0.MAPS:
+        envs = []
+        for fast in "01":
+            monkeypatch.setenv("VDTOOLKIT_FAST", fast)
+            envs.append(skirmish_v0.SkirmishVectorEnv(3, name))
+        told, rng = [env.reset(seed=1)[0] for env in envs], np.random.default_rng(0)
+        for t in range(40):
+            assert data_equivalence(*told), f"{name}, move {t}"
+            actions = skirmish_v0.PLAYERS["nearest"](envs[0]._battle, envs[0]._views.masks, rng)
+            if t % 4 == 0:
+                actions = lots(rng, told[0]["available"])
+            said = [env.step(actions) for env in envs]
+            for a, b in zip(said[0][1:4], said[1][1:4], strict=True):
+                np.testing.assert_array_equal(a, b, err_msg=f"{name}, move {t}")
+            told = [part[0] for part in said]
+
+
+def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later(engine):
     env = skirmish_v0.SkirmishVectorEnv(3, "2s3z", max_cycles=20)
     seen, _ = env.reset(seed=0)
     kept = {key: value.copy() for key, value in seen.items()}
-    rng, won = np.random.default_rng(0), []
-    first = seen
+    rng, first = np.random.default_rng(0), seen
     for _ in range(60):
         assert env.observation_space.contains(seen)
         seen, reward, terminated, truncated, infos = env.step(lots(rng, seen["available"]))
@@ -178,8 +209,16 @@ def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later():
         assert reward.dtype == np.float32
         assert not (terminated & truncated).any()
         assert bool(infos) == bool((terminated | truncated).any())
-        won.append(infos.get("won", np.zeros(3)))
     assert data_equivalence(first, kept)
+
+
+def test_what_is_no_action_is_refused(engine):
+    env = skirmish_v0.parallel_env().vector_env(1)
+    env.reset(seed=0)
+    for action in (9, -1):
+        low, high = min(1, action), max(1, action)
+        with pytest.raises(ValueError, match=f"actions go from {low} to {high}: they are 0 to 8"):
+            env.step(np.array([[1, action, 1]]))
 
 
 def test_seeds_are_taken_as_gymnasium_does():
