@@ -3,6 +3,7 @@
 python -m benchmarks.skirmish
 python -m benchmarks.skirmish --smax PYTHON          # of an environment with jaxmarl
 python -m benchmarks.skirmish --maps 3m 8m --envs 1 1024 --seconds 10
+python -m benchmarks.skirmish --players 1000         # what scripted players win on every map
 
 All run on one core, in turn, so that a machine whose speed drifts is the same for all.  Play is
 random, among available actions; what is timed is the step, with observations, states, masks and
@@ -112,21 +113,34 @@ def rates(
     return quartiles
 
 
+def players(maps: list[str], episodes: int) -> None:
+    """The table of what scripted players win."""
+    names = list(skirmish_v0.PLAYERS)
+    print(f"Battles won of {episodes:,}, in %\n")
+    print(f"| map | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for name in maps:
+        won = [100 * skirmish_v0.win_rate(player, name, episodes) for player in names]
+        print(f"| {name} | {' | '.join(f'{rate:.0f}' for rate in won)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--maps", nargs="+", default=["3m", "2s3z"])
+    parser.add_argument("--maps", nargs="+")
     parser.add_argument("--envs", type=int, nargs="+", default=[64, 1024])
     parser.add_argument("--smax", help="a Python that has jaxmarl")
     parser.add_argument(
         "--seconds", type=float, default=8.0, help="for each map and number of envs"
     )
+    parser.add_argument("--players", type=int, metavar="EPISODES", help="win rates, no times")
     options = parser.parse_args()
+    if options.players:
+        return players(options.maps or list(skirmish_v0.MAPS), options.players)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     columns = ["NumPy", "compiled", *(["SMAX", "SMAX, one scan"] if options.smax else [])]
     print(f"Moves a second, median [quartiles]; {sys.version.split()[0]}, numpy {np.__version__}\n")
     print(f"| map | envs | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
-    for name in options.maps:
+    for name in options.maps or ["3m", "2s3z"]:
         for n_envs in options.envs:
             found = rates(name, n_envs, options.smax, options.seconds)
             cells = [f"{m:,.0f} [{a:,.0f}, {b:,.0f}]" for m, a, b in (found[c] for c in columns)]

@@ -169,7 +169,7 @@ class Views:
 
     def obs(self) -> np.ndarray:
         """What each agent sees [E, N, O] float32."""
-        return np.ascontiguousarray(self._features.transpose(2, 0, 1))
+        return self._features.transpose(2, 0, 1).copy()
 
     def state(self) -> np.ndarray:
         """Everything [E, S] float32."""
@@ -181,7 +181,7 @@ class Views:
 
     def available(self) -> np.ndarray:
         """What each agent may do [E, N, A] int8."""
-        return np.ascontiguousarray(self.masks.transpose(2, 0, 1)).view(np.int8)
+        return self.masks.transpose(2, 0, 1).copy().view(np.int8)
 
     def _look_about(self, alive: np.ndarray, distance: np.ndarray) -> None:
         """The masks; distance [N, M, E] to the enemies."""

@@ -1,5 +1,6 @@
 """skirmish_v0 as an environment: ends, infos, scenes; many at once; what scripted players win."""
 
+import copy
 import pickle
 from functools import partial
 
@@ -65,6 +66,15 @@ def test_everybody_stays_till_the_end_and_infos_tell_who_lives():
         assert all(terminations.values()) or not any(terminations.values())
         assert not (any(terminations.values()) and any(truncations.values()))
     assert died
+
+
+def test_what_was_observed_is_not_written_to_later():
+    env = skirmish_v0.parallel_env()
+    observations, infos = env.reset(seed=0)
+    state = env.state()
+    kept = copy.deepcopy((observations, infos, state))
+    env.step(dict.fromkeys(env.agents, 4))
+    assert data_equivalence(kept, (observations, infos, state))
 
 
 def test_the_limit_truncates_and_the_end_terminates():
@@ -197,15 +207,16 @@ def test_compiled_battles_are_the_same_on_every_map(monkeypatch):
             told = [part[0] for part in said]
 
 
-def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later(engine):
-    env = skirmish_v0.SkirmishVectorEnv(3, "2s3z", max_cycles=20)
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later(engine, n_envs):
+    env = skirmish_v0.SkirmishVectorEnv(n_envs, "2s3z", max_cycles=20)
     seen, _ = env.reset(seed=0)
     kept = {key: value.copy() for key, value in seen.items()}
     rng, first = np.random.default_rng(0), seen
     for _ in range(60):
         assert env.observation_space.contains(seen)
         seen, reward, terminated, truncated, infos = env.step(lots(rng, seen["available"]))
-        assert reward.shape == terminated.shape == truncated.shape == (3,)
+        assert reward.shape == terminated.shape == truncated.shape == (n_envs,)
         assert reward.dtype == np.float32
         assert not (terminated & truncated).any()
         assert bool(infos) == bool((terminated | truncated).any())
