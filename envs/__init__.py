@@ -20,6 +20,7 @@ ENVIRONMENTS = (
     "matrix_game_v0",
     "mmdp_v0",
     "predator_prey_v0",
+    "skirmish_v0",
     "smax_v0",
     "switch_v0",
     "two_step_v0",

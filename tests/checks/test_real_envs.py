@@ -28,6 +28,7 @@ REAL = {
     },
     ("vdtoolkit.envs.predator_prey_v0",): {"mask-forbids"},
     ("vdtoolkit.envs.predator_prey_v0", "form=stag_hunt", "max_cycles=60"): set(),
+    ("vdtoolkit.envs.skirmish_v0",): set(),
     ("mpe2.simple_spread_v3",): set(),
     ("mpe2.simple_speaker_listener_v4",): set(),
     ("mpe2.simple_reference_v3",): {"reward-shared"},  # local_ratio=0.5

@@ -26,6 +26,7 @@ from vdtoolkit.envs import (
     matrix_game_v0,
     mmdp_v0,
     predator_prey_v0,
+    skirmish_v0,
     switch_v0,
     two_step_v0,
 )
@@ -42,6 +43,13 @@ ZEROS_OBSERVED = pytest.mark.filterwarnings(
 )
 ZEROS_AT_START = [
     ZEROS_OBSERVED,
+    pytest.mark.filterwarnings("ignore:State numpy array is all zeros:UserWarning"),
+]
+
+# Spaces as a wrapper of SMAC has them, whose cooldowns have no sure bounds.
+UNBOUNDED = [
+    ZEROS_OBSERVED,
+    pytest.mark.filterwarnings("ignore:.* space value is -?infinity:UserWarning"),
     pytest.mark.filterwarnings("ignore:State numpy array is all zeros:UserWarning"),
 ]
 
@@ -111,12 +119,15 @@ PLAYED = [
         max_cycles=40,
         marks=ZEROS_OBSERVED,
     ),
+    case("skirmish", skirmish_v0, max_cycles=30, marks=UNBOUNDED),
+    case("skirmish, healers", skirmish_v0, "MMM", max_cycles=20, marks=UNBOUNDED),
+    case("skirmish, drawn", skirmish_v0, "zerg_5v5", max_cycles=30, marks=UNBOUNDED),
 ]
 every_game = pytest.mark.parametrize(("module", "args", "kwargs"), CASES)
 every_env = pytest.mark.parametrize(("module", "args", "kwargs"), [*CASES, *PLAYED])
 played = pytest.mark.parametrize(("module", "args", "kwargs"), PLAYED)
 WORDS = ("stochastic", "hidden", "dec-tiger", "lever, 2", "lever, 5", "squeeze", "prey", "hunt")
-BY_CHANCE = [c for c in [*CASES, *PLAYED] if any(word in c.id for word in WORDS)]
+BY_CHANCE = [c for c in [*CASES, *PLAYED] if any(word in c.id for word in (*WORDS, "skirmish"))]
 
 
 @every_env
@@ -191,7 +202,7 @@ def test_every_picture_and_text_tells_of_the_move(module, args, kwargs):
         shown[mode] = before, again, env.render()
     before, again, after = shown["ansi"]
     assert before == again != after
-    assert max(map(len, (before + after).splitlines())) <= 100
+    assert max(map(len, f"{before}\n{after}".splitlines())) <= 100
     before, again, after = shown["rgb_array"]
     np.testing.assert_array_equal(before, again)
     assert before.shape == after.shape or before.ndim == after.ndim == 3
