@@ -20,6 +20,8 @@ ENVIRONMENTS = (
     "matrix_game_v0",
     "mmdp_v0",
     "predator_prey_v0",
+    "smac_v0",
+    "smacv2_v0",
     "switch_v0",
     "two_step_v0",
 )
