@@ -43,8 +43,8 @@ smac_v0.parallel_env("2s3z", difficulty="7", obs_timestep_number=True)
 ```
 
 `map_name`: "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2",
-"2s3z", "3s5z", "3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor",
-"6h_vs_8z", "2s_vs_1sc", "so_many_baneling", "bane_vs_bane", "2c_vs_64zg".
+"2s3z", "3s5z", "3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z",
+"corridor", "6h_vs_8z", "2s_vs_1sc", "so_many_baneling", "bane_vs_bane", "2c_vs_64zg".
 
 `sort_enemies`, `repair_shield_reward`, `raw_sparse_reward`: departures from what was published,
 off by default: enemies in the order of type and place instead of the game's own, which differs
@@ -60,8 +60,8 @@ it in `infos[agent]["illegal_action"]`; `"raise"` is a ValueError.
 
 `render_mode`: None, `"human"` (prints), `"ansi"` or `"rgb_array"`: our own drawing, no window.
 
-All else goes to `StarCraft2Env` as it is: `difficulty`, `game_version`, `step_mul`, `obs_last_action`,
-`reward_sparse`, `reward_only_positive`, ...
+All else goes to `StarCraft2Env` as it is: `difficulty`, `game_version`, `step_mul`,
+`obs_last_action`, `reward_sparse`, `reward_only_positive`, ...
 
 ### Version History
 
@@ -70,6 +70,7 @@ All else goes to `StarCraft2Env` as it is: `difficulty`, `game_version`, `step_m
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gymnasium.utils import EzPickle
@@ -127,7 +128,7 @@ class raw_env(StarCraftTeam):
         arguments = {"continuing_episode": True, **smac, "map_name": map_name}
         if raw_sparse_reward:
             arguments["reward_scale"] = False
-        self.map_name, self._version = map_name, smac.get("game_version")
+        self.map_name = map_name
 
         def make() -> Any:
             made = cls(**arguments)
@@ -137,7 +138,7 @@ class raw_env(StarCraftTeam):
 
         game = Game(
             make,
-            self._check,
+            partial(install.check_game, self.kind, map_name, smac.get("game_version")),
             timeout=timeout,
             relaunches=relaunches,
             relaunch_after=relaunch_after,
@@ -152,15 +153,12 @@ class raw_env(StarCraftTeam):
             render_mode=render_mode,
         )
 
-    def _check(self) -> int:
-        return install.check_game(self.kind, self.map_name, self._version)
-
 
 def repair(smac: Any) -> None:
     """Pay nothing for an enemy's shield that grows back.
 
-    oxwhirl's env takes the damage of a move by its absolute value, so a shield that is hit and grows
-    pays twice.  SMACv2 cuts it off at 0, and so does this.
+    oxwhirl's env takes the damage of a move by its absolute value, so a shield that is hit and
+    grows again pays twice.  SMACv2 cuts it off at 0, and so does this.
     """
     original = smac.reward_battle
 
@@ -168,10 +166,7 @@ def repair(smac: Any) -> None:
         if not smac.reward_only_positive:
             return original()
         scale = smac.reward_negative_scale
-        smac.reward_only_positive, smac.reward_negative_scale = (
-            False,
-            0.0,
-        )  # the same, with its sign
+        smac.reward_only_positive, smac.reward_negative_scale = False, 0.0  # keeps the sign
         try:
             return max(0.0, original())
         finally:

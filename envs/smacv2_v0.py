@@ -1,9 +1,9 @@
 """
 # SMACv2
 
-SMACv2 (Ellis et al. 2023, arXiv 2212.07489) around the unmodified `StarCraftCapabilityEnvWrapper` of
-oxwhirl/smacv2: SMAC with teams and starting places drawn for each battle. Real StarCraft II, which
-has to be installed.
+SMACv2 (Ellis et al. 2023, arXiv 2212.07489) around the unmodified
+`StarCraftCapabilityEnvWrapper` of oxwhirl/smacv2: SMAC with teams and starting places drawn for
+each battle. Real StarCraft II, which has to be installed.
 
 | Creation           | `make("parallel", "vdtoolkit/smacv2-v0")`                              |
 |--------------------|------------------------------------------------------------------------|
@@ -44,8 +44,8 @@ smacv2_v0.parallel_env("zerg_5v5", capability_config={"n_units": 3, "n_enemies":
 `sort_enemies`, `raw_sparse_reward`, `timeout`, `relaunches`, `relaunch_after`, `illegal_action`,
 `render_mode`: as `smac_v0`'s.
 
-All else goes to SMACv2 as it is.  Unless it is given, `obs_own_pos=True`, `use_unit_ranges=True` and
-`min_attack_range=2`, as in SMACv2's experiments.
+All else goes to SMACv2 as it is.  Unless it is given, `obs_own_pos=True`, `use_unit_ranges=True`
+and `min_attack_range=2`, as in SMACv2's experiments.
 
 ### Version History
 
@@ -56,6 +56,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from gymnasium.utils import EzPickle
@@ -132,7 +133,7 @@ class raw_env(StarCraftTeam):
         arguments = {"continuing_episode": True, **PUBLISHED, **smac, "map_name": f"10gen_{race}"}
         if raw_sparse_reward:
             arguments["reward_scale"] = False
-        self.task, self._version = task, smac.get("game_version")
+        self.task = task
 
         def make() -> Any:  # the wrapper writes into its configuration
             wrapper = module.StarCraftCapabilityEnvWrapper
@@ -140,7 +141,7 @@ class raw_env(StarCraftTeam):
 
         game = CapabilityGame(
             make,
-            self._check,
+            partial(install.check_game, self.kind, "32x32_flat", smac.get("game_version")),
             timeout=timeout,
             relaunches=relaunches,
             relaunch_after=relaunch_after,
@@ -154,9 +155,6 @@ class raw_env(StarCraftTeam):
             illegal_action=illegal_action,
             render_mode=render_mode,
         )
-
-    def _check(self) -> int:
-        return install.check_game(self.kind, "32x32_flat", self._version)
 
 
 def published(task: str) -> dict[str, Any]:

@@ -44,23 +44,24 @@ class Moment(NamedTuple):
 class Game:
     """A game that is there when it is needed; a subclass may say how a battle begins.
 
-    make: a new env of oxwhirl's, not launched.  check: raises where something is missing.
-    timeout: seconds after which a silent game counts as broken.  relaunches: in a row, without a
-    whole episode between, before it is an error.  relaunch_after: moves after which the next
-    episode begins in a new game.  sort_enemies: by type and place, as oxwhirl's env sorts the team.
+    make: a new env of oxwhirl's, not launched.  check: the build to be played; raises where
+    something is missing.  timeout: seconds after which a silent game counts as broken.
+    relaunches: in a row, without a whole episode between, before it is an error.  relaunch_after:
+    moves after which the next episode begins in a new game.  sort_enemies: by type and place, as
+    oxwhirl's env sorts the team.
     """
 
     def __init__(
         self,
         make: Callable[[], Any],
-        check: Callable[[], Any],
+        check: Callable[[], int],
         *,
         timeout: int = 60,
         relaunches: int = 5,
         relaunch_after: int = 50_000,
         sort_enemies: bool = False,
     ) -> None:
-        self._make, self._check, self.sort_enemies = make, check, sort_enemies
+        self._make, self.check, self.sort_enemies = make, check, sort_enemies
         self.timeout, self.relaunches, self.relaunch_after = timeout, relaunches, relaunch_after
         self.launches = 0  # of processes, those that failed included
         self.lost = 0  # episodes that broke
@@ -187,7 +188,7 @@ class Game:
 
     def _launch(self) -> None:
         """A fresh env of oxwhirl's, which launches the game at its first reset."""
-        self._check()
+        self.check()
         seed = self._seed
         if seed is not None and self._of_seed:
             seed = int(np.random.SeedSequence([seed, self._of_seed]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""A game does not outlive the Python that started it, however that ends; kill -9 is no exception."""
+"""A game does not outlive the Python that started it, not even one that is killed by kill -9."""
 
 from __future__ import annotations
 

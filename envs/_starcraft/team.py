@@ -52,6 +52,7 @@ class StarCraftTeam(TeamGame):
     env: one of oxwhirl's, not launched, whose sizes are read.  game: what is played.
     """
 
+    metadata: dict[str, Any] = {**TeamGame.metadata, "seeds_once": True}  # noqa: RUF012
     kind: str  # "smac" or "smacv2"
 
     def __init__(
@@ -90,7 +91,7 @@ class StarCraftTeam(TeamGame):
         if self.game.version:
             return self.game.version
         try:
-            build = self._check()
+            build = self.game.check()
         except install.NotInstalled:
             return "not installed"
         return f"{install.version_of_build(build)} (Base{build})" if build else "unknown"
@@ -113,10 +114,6 @@ class StarCraftTeam(TeamGame):
         self.game.end()
 
     # -- the game's part of TeamGame ------------------------------------------------------
-
-    def _check(self) -> int:
-        """The build that would be played; NotInstalled where something is missing."""
-        raise NotImplementedError
 
     def _begin(self) -> None:
         self.agents = []  # nobody plays where the launch fails
@@ -177,16 +174,14 @@ class StarCraftTeam(TeamGame):
 
     def _refuse_sizes(self, moment: Moment) -> None:
         """oxwhirl's code says sizes before it plays; it may be another version than we know."""
-        n, obs_dim = len(self.possible_agents), self.observation_space("agent_0").shape
-        if (
-            moment.obs.shape != (n, *(obs_dim or ()))
-            or moment.state.shape != self.state_space.shape
-        ):
+        dim = self.observation_space("agent_0").shape or ()
+        said = (len(self.possible_agents), *dim), self.state_space.shape
+        shown = moment.obs.shape, moment.state.shape
+        if shown != said:
             self.game.end()
             raise RuntimeError(
-                f"{self.kind} shows observations {moment.obs.shape} and a state "
-                f"{moment.state.shape}; it had said {(n, *(obs_dim or ()))} and "
-                f"{self.state_space.shape}"
+                f"{self.kind} shows observations {shown[0]} and a state {shown[1]}, having said "
+                f"{said[0]} and {said[1]}: this version of it is not known here"
             )
 
     # -- for people -----------------------------------------------------------------------
@@ -209,14 +204,14 @@ class StarCraftTeam(TeamGame):
         )
 
     def _text(self) -> str:
-        from .. import _scene
+        from .._scene import text
 
-        return _scene.text(self.scene())
+        return text(self.scene())
 
     def _image(self) -> np.ndarray:
-        from .. import _scene
+        from .._scene import draw
 
-        return _scene.draw(self.scene())
+        return draw(self.scene())
 
 
 class Shown(NamedTuple):
