@@ -298,6 +298,8 @@ class Running:
                 popen.kill()
                 popen.wait(10)
         if process is not None:
+            with suppress(Exception):  # no parting words: it could not answer them
+                process._controller._client._sock.shutdown()
             with suppress(Exception):
                 process.close()
         if self.leash is not None:

@@ -29,6 +29,35 @@ NEEDS = {
     "s2clientprotocol": "s2clientprotocol",
     "pysc2": "pysc2",
 }
+# the files that must lie in Maps/SMAC_Maps
+MAPS = {
+    "smac": [
+        "3m",
+        "8m",
+        "25m",
+        "5m_vs_6m",
+        "8m_vs_9m",
+        "10m_vs_11m",
+        "27m_vs_30m",
+        "MMM",
+        "MMM2",
+        "2s3z",
+        "3s5z",
+        "3s5z_vs_3s6z",
+        "3s_vs_3z",
+        "3s_vs_4z",
+        "3s_vs_5z",
+        "1c3s5z",
+        "2m_vs_1z",
+        "corridor",
+        "6h_vs_8z",
+        "2s_vs_1sc",
+        "so_many_baneling",
+        "bane_vs_bane",
+        "2c_vs_64zg",
+    ],
+    "smacv2": ["32x32_flat"],
+}
 LICENCES = {
     "code": "MIT licence",
     "maps": "MIT licence",
@@ -56,11 +85,11 @@ class NotInstalled(ImportError, ValueError):  # noqa: N818 (what it says is no e
 
 
 def how(kind: str) -> str:
-    """How to install oxwhirl's code."""
+    """How to install oxwhirl's code and what it needs."""
     return (
-        f"pip install --no-deps pysc2==4.0.0 git+https://github.com/oxwhirl/{kind}.git and "
-        f"pip install {' '.join(d for d in NEEDS.values() if d != 'pysc2')} "
-        f"({LICENCES['code']}; {GUIDE})"
+        f"pip install --no-deps pysc2==4.0.0 git+https://github.com/oxwhirl/{kind}.git "
+        f"({LICENCES['code']}; pysc2 Apache 2.0) and pip install "
+        f"{' '.join(d for d in NEEDS.values() if d != 'pysc2')} ({GUIDE})"
     )
 
 
@@ -73,7 +102,7 @@ def folder_of(kind: str) -> Path:
         spec = importlib.util.find_spec(kind)
         places = list(spec.submodule_search_locations or []) if spec is not None else []
         if spec is None:
-            raise NotInstalled(f"{kind}_v0 needs oxwhirl's {kind}: {how(kind)}")
+            raise NotInstalled(f"{kind}_v0 plays oxwhirl's {kind}, which is missing: {how(kind)}")
     for place in map(Path, places):
         if (place / "env" / "starcraft2").is_dir():
             return place
@@ -171,11 +200,11 @@ def map_file(folder: Path, name: str) -> Path:
     return folder / "Maps" / "SMAC_Maps" / f"{name}.SC2Map"
 
 
-def check_game(kind: str, map_name: str, version: str | None = None) -> int:
+def check_game(kind: str, map_name: str | None = None, version: str | None = None) -> int:
     """The build that would be played; NotInstalled where game, version or map are missing.
 
-    map_name: of the file, without its ending.  0 where only pysc2 knows: on Windows and macOS it
-    asks the game's own launcher, unless SC2PATH is set.
+    map_name: of the file, without its ending; None for no map.  0 where only pysc2 knows: on
+    Windows and macOS it asks the game's own launcher, unless SC2PATH is set.
     """
     if platform.system() != "Linux" and not os.environ.get("SC2PATH"):
         return 0
@@ -202,8 +231,8 @@ def check_game(kind: str, map_name: str, version: str | None = None) -> int:
             f"{program} is {'not executable' if program.exists() else 'missing'}: unpack the "
             f"game's package again ({LICENCES['game']}; {GUIDE})"
         )
-    path = map_file(folder, map_name)
-    if not path.exists():
+    path = map_file(folder, map_name or "")
+    if map_name is not None and not path.exists():
         raise NotInstalled(
             f"there is no map {path}: copy SMAC_Maps from https://github.com/oxwhirl/{kind} "
             f"({kind}/env/starcraft2/maps/SMAC_Maps, {LICENCES['maps']}) to {folder / 'Maps'}"
