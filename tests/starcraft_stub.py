@@ -252,6 +252,7 @@ class StarCraft2Env:
         reward_only_positive=True,
         reward_negative_scale=0.5,
         reward_scale=True,
+        prob_obs_enemy=1.0,
         **_,
     ):
         numbers = dict({**MAPS, **GENERATED}[map_name])
