@@ -7,6 +7,7 @@ import signal
 import time
 
 import numpy as np
+import pettingzoo
 import pytest
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
 from starcraft_play import attack, earned, episode, random_move, stand
@@ -104,6 +105,12 @@ def test_a_seed_that_was_just_given_costs_no_second_launch(make):
     env.step(stand(env.reset()[1]))
     env.reset(seed=5)
     assert env.game.launches == 2
+
+
+def test_pettingzoos_registry_makes_it(smac):
+    made = pettingzoo.make("parallel", "vdtoolkit/smac-v0", map_name="3m")
+    assert type(made) is smac_v0.raw_env
+    assert type(pettingzoo.make("aec", "vdtoolkit/smac-v0").unwrapped) is smac_v0.raw_env
 
 
 # -- spaces -------------------------------------------------------------------------------
