@@ -117,6 +117,11 @@ class Game:
         """oxwhirl's StarCraft2Env; None where no game runs."""
         return self._running[0].inner if self._running else None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the running process."""
+        return self._running[0].inner._sc2_proc.pid if self._running else None
+
     # -- what differs between SMAC and SMACv2 ---------------------------------------------
 
     def prepare(self, running: Running, seed: int | None) -> None:
