@@ -63,6 +63,9 @@ class Process:
             self._proc.terminate()
             self._proc.wait()
 
+    def __del__(self):
+        self.close()
+
 
 class Unit:
     """One unit, in the protocol's words."""

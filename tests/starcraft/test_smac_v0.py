@@ -1,6 +1,7 @@
 """smac_v0: PettingZoo's rules, SMAC's numbers, one game at a time that leaves nothing behind."""
 
 import copy
+import gc
 import os
 import pickle
 import signal
@@ -389,6 +390,7 @@ def test_a_fork_neither_ends_nor_uses_the_game(make, smac):
         try:
             assert env.game.inner is None
             env.close()
+            gc.collect()
             status = 0
         finally:
             os._exit(status)
