@@ -10,8 +10,10 @@ import itertools
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -60,7 +62,8 @@ class Process:
 
     def close(self):
         if self._proc is not None:
-            self._proc.terminate()
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGTERM)  # a fork's word to quit reaches the game as well
             self._proc.wait()
 
     def __del__(self):
@@ -516,7 +519,8 @@ class StarCraft2EnvV2(StarCraft2Env):
 
     def get_obs_agent(self, i):
         seen = super().get_obs_agent(i)
-        seen[-1] = np.random.rand()  # observations may be drawn, from global generators
+        seen[-1] = np.random.rand()  # what is drawn from global generators, and from fresh ones
+        seen[-1] += np.random.default_rng().random()
         return seen
 
 

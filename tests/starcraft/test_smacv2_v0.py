@@ -10,6 +10,7 @@ from starcraft_play import episode, random_move
 
 from tests.envs.whole_episode import assert_seeds_decide
 from vdtoolkit.envs import smacv2_v0
+from vdtoolkit.envs._starcraft.capability import Dice
 
 # observation, state, actions of oxwhirl's class, at the published arguments
 SIZES = {
@@ -104,6 +105,14 @@ def test_attacks_that_may_fail_follow_the_seed_too(smacv2):
     assert_seeds_decide(
         lambda: smacv2_v0.parallel_env("terran_5v5", capability_config=config), episodes=2
     )
+
+
+def test_dice_go_on_however_often_they_are_asked_for():
+    dice = Dice(3)
+    with dice.rolled(), dice.rolled():
+        first = random.random()
+    with dice.rolled():
+        assert random.random() != first
 
 
 def test_global_generators_are_left_alone(make):
