@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import starcraft_stub
 
+from vdtoolkit.envs import smac_v0
+
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(os.environ.get("FAKE_SC2", ROOT.parent / "shared" / "fake_sc2"))
 SWITCHES = ("FAULT", "FAULT_LAUNCHES", "ENEMY", "ENEMY_HP", "JITTER", "MAX_LOOP", "ORPHAN")
@@ -130,6 +132,20 @@ def smacv2(request, tmp_path, monkeypatch):
     place = place_of(request, "smacv2", tmp_path, monkeypatch)
     yield place
     assert place.running() == []
+
+
+@pytest.fixture
+def make(smac):
+    """Makes a smac_v0, and closes it after the test."""
+    made = []
+
+    def making(*args, **kwargs):
+        made.append(smac_v0.parallel_env(*args, **{"timeout": 30, **kwargs}))
+        return made[-1]
+
+    yield making
+    for env in made:
+        env.close()
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from starcraft_play import earned, episode, random_move, stand
 
-from vdtoolkit.envs import smac_v0
-
 KINDS = ("crash", "close", "wsclose", "hang", "slow", "error", "empty", "garbage", "ended", "few")
 MOMENTS = ("launch", "req=30", "step=9", "obs=9", "action=9", "debug=1", "create=1", "join=1")
 MOMENTS += ("obs=1", "battle=2", "battle=3")
-TIMEOUT = 6  # seconds after which a hung game is given up
+TIMEOUT = 6  # seconds after which a hung game is given up; others may be slow to launch
 
 
 def play(env, episodes, rng, infos=None):
@@ -38,9 +36,9 @@ def play(env, episodes, rng, infos=None):
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_a_fault_episodes_go_on(smac, kind, moment):
+def test_after_a_fault_episodes_go_on(make, smac, kind, moment):
     smac.set(fault=f"{kind}@{moment}", fault_launches="1")
-    env = smac_v0.parallel_env("3m", timeout=TIMEOUT)
+    env = make("3m", **({"timeout": TIMEOUT} if kind == "hang" else {}))
     rng = np.random.default_rng(0)
     _, infos = env.reset(seed=0)
     assert all(info["alive"] for info in infos.values())
@@ -57,10 +55,9 @@ def test_after_a_fault_episodes_go_on(smac, kind, moment):
         assert env.game.launches == 2
         mid_episode = moment in ("req=30", "step=9", "obs=9", "action=9")
         assert lost == mid_episode
-    env.close()
 
 
-def at_random(smac, steps, timeout=3, every=150):
+def at_random(make, smac, steps, timeout=8, every=150):
     """So many steps in which every process is to break once; (lost, whole, launches)."""
     rng = np.random.default_rng(7)
     kinds = [kind for kind in KINDS if kind != "hang"] * 3 + ["hang"]  # hanging takes its time
@@ -75,7 +72,7 @@ def at_random(smac, steps, timeout=3, every=150):
             told.append(f"{kinds[rng.integers(len(kinds))]}@{what}={nth}")
         smac.set(fault=",".join([*told, f"crash@req={6 * every}"]))
 
-    env = smac_v0.parallel_env("3m", timeout=timeout, relaunches=8)
+    env = make("3m", timeout=timeout, relaunches=8)
     smac.monkeypatch.setattr(env.game, "_wait", no_wait(env.game, next_fault))
     smac.monkeypatch.setattr("vdtoolkit.envs._starcraft.game.LONGEST_WAIT", 0.0)
     lost = whole = moves = 0
@@ -95,7 +92,6 @@ def at_random(smac, steps, timeout=3, every=150):
         assert len(smac.running()) == 1
     assert env.lost == lost
     launches = env.game.launches
-    env.close()
     print(f"{moves} moves, {whole} whole episodes, {lost} lost, {launches} launches")
     return lost, whole, launches
 
@@ -112,17 +108,17 @@ def no_wait(game, before):
     return wait
 
 
-def test_faults_at_random(smac):
+def test_faults_at_random(make, smac):
     steps = int(os.environ.get("STARCRAFT_STEPS", 4_000 if smac.name == "stub" else 500))
-    lost, whole, launches = at_random(smac, steps)
+    lost, whole, launches = at_random(make, smac, steps)
     assert whole > steps / 100
     assert lost > steps / 1000
     assert launches > lost
 
 
-def test_a_game_that_always_breaks_is_an_error_after_a_bounded_number_of_launches(smac):
+def test_a_game_that_always_breaks_is_an_error_after_a_bounded_number_of_launches(make, smac):
     smac.set(fault="crash@launch")
-    env = smac_v0.parallel_env("3m", timeout=TIMEOUT, relaunches=2)
+    env = make("3m", relaunches=2)
     said = r"StarCraft II broke 3 times without a whole episode between, the last time by \w+"
     with pytest.raises(RuntimeError, match=said):
         env.reset()
@@ -131,12 +127,11 @@ def test_a_game_that_always_breaks_is_an_error_after_a_bounded_number_of_launche
     assert smac.running() == []
     smac.set(fault="")
     play(env, 1, np.random.default_rng(0))
-    env.close()
 
 
-def test_a_game_that_breaks_in_every_episode_is_an_error_too(smac):
+def test_a_game_that_breaks_in_every_episode_is_an_error_too(make, smac):
     smac.set(fault="crash@step=4")
-    env = smac_v0.parallel_env("3m", timeout=TIMEOUT, relaunches=2)
+    env = make("3m", relaunches=2)
     for _ in range(3):
         _, infos = env.reset()
         _, _, told = episode(env, infos, stand)
@@ -144,13 +139,11 @@ def test_a_game_that_breaks_in_every_episode_is_an_error_too(smac):
     with pytest.raises(RuntimeError, match="broke 3 times"):
         env.reset()
     assert env.lost == 3
-    env.close()
 
 
-def test_units_that_never_appear_end_the_wait(smac, monkeypatch):
+def test_units_that_never_appear_end_the_wait(make, smac, monkeypatch):
     monkeypatch.setattr("vdtoolkit.envs._starcraft.game.PATIENCE", 50)
     smac.set(fault="few@battle=2:1000000", fault_launches="1")
-    env = smac_v0.parallel_env("3m", timeout=TIMEOUT)
+    env = make("3m")
     lost, _ = play(env, 3, np.random.default_rng(0))
     assert (lost, env.game.launches) == (0, 2)
-    env.close()

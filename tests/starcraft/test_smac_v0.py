@@ -49,20 +49,6 @@ SIZES = {
 REWARDS = {"3m": 365, "MMM": 1015, "2s3z": 1020, "2s_vs_1sc": 510, "corridor": 1280}
 
 
-@pytest.fixture
-def make(smac):
-    """Makes an env, and closes it after the test."""
-    made = []
-
-    def making(*args, **kwargs):
-        made.append(smac_v0.parallel_env(*args, **{"timeout": 20, **kwargs}))
-        return made[-1]
-
-    yield making
-    for env in made:
-        env.close()
-
-
 # -- PettingZoo ---------------------------------------------------------------------------
 
 
@@ -343,8 +329,9 @@ def test_ctrl_c_in_the_middle_of_a_move_ends_the_game(make, smac):
 
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from vdtoolkit.envs import smac_v0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 env = smac_v0.parallel_env("3m")
 env.reset()
 print("ready", flush=True)
