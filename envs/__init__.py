@@ -21,11 +21,14 @@ ENVIRONMENTS = (
     "mmdp_v0",
     "predator_prey_v0",
     "skirmish_v0",
+    "smac_v0",
+    "smacv2_v0",
     "smax_v0",
     "switch_v0",
     "two_step_v0",
 )
-EXTRAS = {"smax_v0": "jaxmarl"}  # what some need that the package does not bring
+# what some need that the package does not bring
+EXTRAS = {"smac_v0": "smac", "smacv2_v0": "smacv2", "smax_v0": "jaxmarl"}
 WRAPPERS = ("ActionMaskToObservation", "BlackDeath", "Recorder")
 
 __all__ = ["ENVIRONMENTS", "WRAPPERS", *ENVIRONMENTS, *WRAPPERS]

@@ -13,6 +13,7 @@ import tyro
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.cli import COMMANDS
 from vdtoolkit.commands.certify import Options as CertifyOptions
+from vdtoolkit.commands.doctor import Options as DoctorOptions
 from vdtoolkit.commands.evaluate import Options as EvaluateOptions
 from vdtoolkit.commands.train import options_type as train_options
 from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
@@ -104,6 +105,8 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
             assert EnvMaker.parse(options.env, options.env_arg, options.wrap)().possible_agents
         elif command == "evaluate":
             tyro.cli(EvaluateOptions, args=arguments)
+        elif command == "doctor":
+            tyro.cli(DoctorOptions, args=arguments)
         elif command == "certify":
             tyro.cli(CertifyOptions, args=arguments)
         elif "--help" not in arguments:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vdtoolkit.runs import Run, Score, TrainResult
+from vdtoolkit.runs import Run, Score, TrainResult, unlike
 from vdtoolkit.training import Evaluation
 
 
@@ -87,3 +87,12 @@ def test_several_seeds_are_apart_by_seeds_and_one_by_its_episodes(result):
     assert close.to_json()["beside_random"] == "not apart"  # 9.5 and half a width of 6.4
     alone = dataclasses.replace(close, runs=result.runs[:1])
     assert alone.to_json()["beside_random"] == "above"
+
+
+def test_results_of_unlike_versions_never_meet_without_a_word():
+    old, new = {"starcraft": "4.6.2 (Base69232)"}, {"starcraft": "4.10.0 (Base75689)"}
+    said = unlike({**old, "torch": "2.2"}, new)
+    assert said == (
+        "not comparable with its training: starcraft 4.6.2 (Base69232), now 4.10.0 (Base75689)"
+    )
+    assert unlike(new, new) == unlike({}, new) == unlike(old, {}) == ""

@@ -69,12 +69,19 @@ def _certify(arguments: list[str]) -> int:
     return certify_main(arguments)
 
 
+def _doctor(arguments: list[str]) -> int:
+    from vdtoolkit.commands.doctor import main as doctor_main
+
+    return doctor_main(arguments)
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
     "train": (_train, "train a team on any PettingZoo environment, beside a random one"),
     "evaluate": (_evaluate, "play a saved team greedily: mean return, interval, win rate"),
     "certify": (_certify, "prove of a method what can be proved: ours, or a class of your own"),
     "check-env": (_check_env, "tell what is wrong with a PettingZoo environment"),
+    "doctor": (_doctor, "tell what is installed here, and what is missing for StarCraft II"),
 }
 
 

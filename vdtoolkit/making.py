@@ -88,6 +88,14 @@ class EnvMaker:
         return _of_module(module(self.env), self.env)
 
 
+def versions_of(env: Any) -> dict[str, str]:
+    """What results depend on beside Python's packages: an env may tell it by `versions`.
+
+    StarCraft's do: {"starcraft": "4.10.0 (Base75689)", ...}.
+    """
+    return dict(getattr(getattr(env, "unwrapped", env), "versions", None) or {})
+
+
 def as_parallel(name: str, env: Any) -> ParallelEnv:
     """A `ParallelEnv` of whatever was made: AEC envs and Tuples of agents are converted."""
     if isinstance(env, gymnasium.Env):

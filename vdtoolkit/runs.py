@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,16 @@ class TrainResult:
                 for s in run.curve:
                     wins = "" if s.win_rate is None else s.win_rate
                     out.writerow([run.seed, s.moves, s.mean, s.low, s.high, s.n, wins, s.lost])
+
+
+def unlike(trained: Mapping[str, str], played: Mapping[str, str]) -> str:
+    """Of which versions two results are, where these differ, as a sentence; '' where none does.
+
+    StarCraft's results of 4.6.2 and 4.10 are not comparable, so they never meet without a word.
+    """
+    differ = [name for name in played if trained.get(name, played[name]) != played[name]]
+    told = [f"{name} {trained[name]}, now {played[name]}" for name in differ]
+    return f"not comparable with its training: {'; '.join(told)}" if told else ""
 
 
 def _known(value: float) -> float | None:

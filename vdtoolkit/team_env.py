@@ -20,7 +20,8 @@ class TeamEnv(gymnasium.Env):
     """A PettingZoo team as one Gymnasium env: Dict observation, `MultiDiscrete` joint action.
 
     The reward is the team's.  `reset(seed=s)` fixes every later episode as well: episode k is
-    seeded from (s, k), so that a run's episodes do not depend on how long earlier ones were.
+    seeded from (s, k), so that a run's episodes do not depend on how long earlier ones were.  (An
+    env that `seeds_once` is seeded by the first of them alone.)
     """
 
     def __init__(self, env: Any, team: Team | None = None) -> None:
@@ -34,6 +35,7 @@ class TeamEnv(gymnasium.Env):
         self.action_space = spaces.MultiDiscrete(self.team.n_actions)
         self._episode = TeamEpisode(self.team)
         self._seeds: np.random.SeedSequence | None = None
+        self.seeds_once = seeds_once(env)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -68,12 +70,22 @@ class TeamEnv(gymnasium.Env):
         """The seed of the episode that begins; None where none was ever given."""
         if seed is not None:
             self._seeds = np.random.SeedSequence(seed)
+        elif self.seeds_once:
+            return None
         if self._seeds is None:
             return None
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])
 
     def _state(self) -> Any:
         return self.env.state() if self.team.has_state else None
+
+
+def seeds_once(env: Any) -> bool:
+    """Whether an env is to be seeded once for all episodes, as its metadata say.
+
+    A seed may cost it a launch of many seconds, as it does StarCraft's.
+    """
+    return bool((getattr(env, "metadata", None) or {}).get("seeds_once", False))
 
 
 def team_space(team: Team) -> spaces.Dict:

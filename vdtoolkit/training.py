@@ -198,7 +198,8 @@ def evaluate(
 
     Episode k is seeded from (seed, k) and is the k-th to begin, whichever of the n_envs plays it:
     long episodes count as short ones do, and n_envs decides nothing but the speed.  (An env that
-    is born batched takes one seed for all.)  An episode whose environment broke is left out.
+    is born batched takes one seed for all, one that `seeds_once` that of its first episode.)  An
+    episode whose environment broke is left out.
     explore: with as many random moves as in training now; all of them are random before any
     training, where epsilon_start is 1.  The dice are the team's, not an env's: which moves are
     random then depends on n_envs.
@@ -233,6 +234,7 @@ class _InOrder(TeamEnv):
     def __init__(self, env: Any, team: Team, seeds: Iterator[int]) -> None:
         super().__init__(env, team)
         self.seeds, self.rests = seeds, False
+        self._seen: Any = None
 
     def reset(self, **_: Any) -> Any:
         own = next(self.seeds, None)
@@ -245,6 +247,8 @@ class _InOrder(TeamEnv):
         return (self._seen[0], 0.0, False, False, {}) if self.rests else super().step(action)
 
     def _next_seed(self, seed: int | None) -> int | None:
+        if self.seeds_once and self._seen is not None:
+            return None
         return seed  # as it is: it belongs to this one episode
 
 

@@ -21,8 +21,8 @@ from vdtoolkit.commands.run import SIDE_BY_SIDE
 from vdtoolkit.commands.show import number
 from vdtoolkit.envs.recorder import Recorder, checked
 from vdtoolkit.flags import at_least, parse
-from vdtoolkit.making import EnvMaker
-from vdtoolkit.runs import Score
+from vdtoolkit.making import EnvMaker, versions_of
+from vdtoolkit.runs import Score, unlike
 from vdtoolkit.team import Team
 from vdtoolkit.training import Evaluation, evaluate
 
@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> int:
         path = team_file(options.path)
         agents = load(path, device=device_of(options.device))
         maker = maker_of(options, path)
-        check_fit(agents.team, maker, path)
+        played = check_fit(agents.team, maker, path)
+        differ = unlike(trained_on(path), played)
         watched = None
         if options.replay is not None:
             n = min(options.replay_episodes, options.episodes)
@@ -80,11 +81,12 @@ def main(arguments: list[str]) -> int:
     score = Score.from_evaluation(told, agents.moves)
     if options.json:
         head = {"team": str(path), "algorithm": agents.name, "env": dataclasses.asdict(maker)}
+        head |= {"versions": played, "note": differ}
         if watched is not None:
             head["replay"] = str(options.replay)
         print(json.dumps({**head, "seed": options.seed, **score.to_json()}, allow_nan=False))
     else:
-        show(f"{agents.label} on {maker.name}", score)
+        show(f"{agents.label} on {maker.name}", score, differ)
         if watched is not None:
             said = f"  {'replay':<14} {options.replay}, {of_which(watched, told)}"
             Console(highlight=False, markup=False).print(said, soft_wrap=True)
@@ -124,7 +126,7 @@ def of_which(watched: Evaluation, told: Evaluation) -> str:
     return "the first episode" if n == 1 else f"the first {n} episodes"
 
 
-def show(title: str, score: Score) -> None:
+def show(title: str, score: Score, note: str = "") -> None:
     """The score in a few lines."""
     rows = {
         "return": f"{number(score.mean)}",
@@ -135,6 +137,8 @@ def show(title: str, score: Score) -> None:
     }
     if score.lost:
         rows["lost"] = f"{score.lost} episodes whose environment broke are left out"
+    if note:
+        rows["note"] = note
     console = Console(highlight=False, markup=False)
     console.print(title, style="bold")
     for name, value in rows.items():
@@ -169,11 +173,20 @@ def maker_of(options: Any, path: Path) -> EnvMaker:
         raise ValueError(f"{beside} does not tell the environment: give --env") from None
 
 
-def check_fit(team: Team, maker: EnvMaker, path: Path) -> None:
-    """Refuse an env whose agents or spaces are not the team's."""
+def trained_on(path: Path) -> dict[str, str]:
+    """The versions in the result.json beside a team; {} where there is none."""
+    try:
+        told = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+        return dict(told["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def check_fit(team: Team, maker: EnvMaker, path: Path) -> dict[str, str]:
+    """Refuse an env whose agents or spaces are not the team's; what versions it plays."""
     env = maker()
     try:
-        here = Team.from_env(env)
+        here, versions = Team.from_env(env), versions_of(env)
     except TypeError as error:
         raise ValueError(f"{maker.env}: {error}") from None
     finally:
@@ -193,3 +206,4 @@ def check_fit(team: Team, maker: EnvMaker, path: Path) -> None:
                     f"{path} does not fit {maker.env}: agent {agent!r} {what} {theirs}, "
                     f"the team was trained for {ours}"
                 )
+    return versions

@@ -21,7 +21,7 @@ from vdtoolkit.commands.entry import Number, Words, device_of, from_here, refuse
 from vdtoolkit.commands.run import Settings, baseline, train_run
 from vdtoolkit.commands.show import display, show_result
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
-from vdtoolkit.making import EnvMaker
+from vdtoolkit.making import EnvMaker, versions_of
 from vdtoolkit.plots import plot_learning
 from vdtoolkit.runs import Run, TrainResult
 from vdtoolkit.team import Team
@@ -126,7 +126,7 @@ class Training:
         self.maker = EnvMaker.parse(options.env, options.env_arg, options.wrap)
         self.config = ALGORITHMS[options.algorithm].Config(**dataclasses.asdict(options.config))
         self.device = device_of(options.device)
-        self.team = team_of(self.maker, options.reward, options.state)
+        self.team, self.versions = looked_at(self.maker, options.reward, options.state)
         self.agents(options.seed)  # sizes that cannot be are refused now
         self.settings = Settings.of(options)
         self.out = prepare(options.out or default_folder(self.maker, options.algorithm))
@@ -181,7 +181,7 @@ class Training:
         return {
             "command": self.command,
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "versions": _versions(self.maker),
+            "versions": {**_versions(self.maker), **self.versions},
             "env": dataclasses.asdict(self.maker),
             "team": {
                 "agents": list(team.agents),
@@ -208,17 +208,21 @@ def check(options: Any) -> None:
         at_least(1, options, "eval_every")
 
 
-def team_of(maker: EnvMaker, reward: str, state: str = "env") -> Team:
-    """The team of an env; one whose state no space describes is looked at once."""
+def looked_at(maker: EnvMaker, reward: str, state: str = "env") -> tuple[Team, dict[str, str]]:
+    """The team of an env, and what the env's results depend on by its own account.
+
+    An env whose state no space describes is played once.
+    """
     env = maker()
     try:
         team = Team.from_env(env, reward=reward, state=state)
         TeamEnv(env, team)  # learns the state's size
+        versions = versions_of(env)
     except TypeError as error:
         raise ValueError(f"{maker.env}: {error}") from None
     finally:
         env.close()
-    return team
+    return team, versions
 
 
 def default_folder(maker: EnvMaker, algorithm: str) -> Path:
