@@ -14,7 +14,7 @@ from . import _replay
 from ._replay import Moment, checked
 from ._scene import Scene
 
-__all__ = ["Moment", "Recorder", "checked"]
+__all__ = ["Moment", "Recorder"]
 
 
 class Recorder(BaseParallelWrapper):

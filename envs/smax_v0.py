@@ -18,8 +18,9 @@ time limit that is told as one, and the last observation kept.
 | State Shape        | (72,) in 3m, up to (684,)                                         |
 | State Values       | (-inf, inf)                                                       |
 
-It needs JaxMARL: `pip install 'vdtoolkit[smax]'`, Python 3.11 on, about 1 GB.  A map is compiled
-when it is first played, and again for each number of envs: 10 to 30 seconds each, once a process.
+It needs JaxMARL: `pip install 'vdtoolkit[smax]'`, Python 3.11 on, about 1 GB; JaxMARL asks for
+gymnasium below 1.4, so a place of its own may be best.  A map is compiled when it is first played,
+and again for each number of envs: 10 to 30 seconds each, once a process.
 `JAX_COMPILATION_CACHE_DIR=folder` keeps what was compiled for later ones.
 
 The rules are JaxMARL's `HeuristicEnemySMAX`, unchanged: a team of units fights as many or more on a

@@ -333,6 +333,7 @@ def test_the_python_of_the_page_on_watching_runs(tmp_path, monkeypatch):
 # without a screen no frame is ever asked for, so a clock does it
 PROBE = """<script>
 window.requestAnimationFrame = f => setTimeout(() => f(performance.now()), 20);
+window.onerror = message => { told.push("error " + message); };
 const told = [], say = what => told.push([what, $("when").textContent, $("note").textContent,
   $("earned").textContent, $("play").textContent, $("title").textContent].join("|"));
 const press = key => document.body.dispatchEvent(
@@ -372,7 +373,9 @@ def browsed(page, tmp_path):
     run += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
     dom = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout
     (told,) = re.findall(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)
-    return told.splitlines(), re.findall(r"<title>(.*?)</title>", dom)[0]
+    lines = told.splitlines()
+    assert not [line for line in lines if line.startswith("error ")], lines
+    return lines, re.findall(r"<title>(.*?)</title>", dom)[0]
 
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

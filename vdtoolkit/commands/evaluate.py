@@ -19,7 +19,7 @@ from vdtoolkit.checkpoint import load
 from vdtoolkit.commands.entry import Words, device_of, from_here, refused
 from vdtoolkit.commands.run import SIDE_BY_SIDE
 from vdtoolkit.commands.show import number
-from vdtoolkit.envs.recorder import Recorder, checked
+from vdtoolkit.envs.recorder import Recorder
 from vdtoolkit.flags import at_least, parse
 from vdtoolkit.making import EnvMaker, versions_of
 from vdtoolkit.runs import Score, unlike
@@ -104,7 +104,6 @@ def record(agents: Agents, maker: EnvMaker, path: Path, episodes: int, seed: int
 
 def recorded(maker: EnvMaker, path: Path, episodes: int) -> Recorder:
     """The env in a recorder: as it is where it has scenes, else made to give pictures."""
-    checked(path)
     env = maker()
     if not callable(getattr(env.unwrapped, "scene", None)):
         env.close()
