@@ -1,14 +1,15 @@
 """StarCraft II's messages under any protobuf, its fast C implementation included.
 
 The modules of s2clientprotocol were written by a protoc of 2017.  They build descriptors by hand,
-which protobuf's C implementation (upb, the default from 4 on) refuses: "Descriptors cannot be
-created directly".  `install()` has them built instead as today's protoc has it written: from the
-serialised description that each holds, by protobuf's own builder.
+which protobuf's C implementation (upb, the default from 4 on) refuses ("Descriptors cannot be
+created directly") and its Python one warns of.  `install()` has them built instead as today's
+protoc has it written: from the serialised description that each holds, by protobuf's own builder.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,9 +24,10 @@ PACKAGE = "s2clientprotocol"
 def install() -> bool:
     """See to it that s2clientprotocol can be imported; whether anything had to be done.
 
-    Nothing is, where protobuf runs in pure Python, or in C++ as before version 4.
+    Nothing is, where it was done before, and below protobuf 3.20, which takes the old modules.
     """
-    if implementation() != "upb" or any(isinstance(f, Finder) for f in sys.meta_path):
+    builder = importlib.util.find_spec("google.protobuf.internal.builder")
+    if builder is None or any(isinstance(finder, Finder) for finder in sys.meta_path):
         return False
     sys.meta_path.insert(0, Finder())
     return True

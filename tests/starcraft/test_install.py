@@ -168,7 +168,7 @@ def test_messages_go_round_under_the_protobuf_that_is_here():
     assert request.WhichOneof("request") == "step"
     assert raw_pb2.Unit(tag=2**40).tag == 2**40
     assert dict(sc2api_pb2.Status.items())["in_game"] == sc2api_pb2.in_game
-    assert not protocol.install() or protocol.implementation() == "upb"
+    assert protocol.install() is False  # once is enough
 
 
 def test_oxwhirls_module_in_its_place_is_the_one_that_was_put_there(stub):

@@ -97,9 +97,9 @@ def test_attacks_that_may_fail_follow_the_seed_too(smacv2):
         pytest.skip("the stub's attacks do not fail")
     config = smacv2_v0.published("terran_5v5")
     config["attack"] = {
-        "dist_type": "per_agent_uniform",
-        "lower_bound": (0.3,),
-        "upper_bound": (0.6,),
+        "dist_type": "fixed",
+        "test_mode": False,
+        "items": [[0.2, 0.3, 0.4, 0.5, 0.6], [0.4, 0.5, 0.6, 0.7, 0.8]],
         "observe": True,
     }
     assert_seeds_decide(
