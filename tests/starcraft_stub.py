@@ -111,6 +111,8 @@ class Server:
         for name in ("req", what) if what != "launch" else ("launch",):
             self.counts[name] = self.counts.get(name, 0) + 1
             self._fail(name, self.counts[name])
+        if self.process._proc.poll() is not None:  # killed from outside
+            self.broken = ConnectionError("SC2 probably crashed.")
         if self.broken:
             raise self.broken
 

@@ -141,7 +141,9 @@ class StarCraftTeam(TeamGame):
         }
         self._return += reward
         if over:
-            self._ended = "won" if info["battle_won"] else "time limit" if truncated else "not won"
+            draw = info["dead_enemies"] == self.n_enemies
+            lost = "draw" if draw else "lost"
+            self._ended = "won" if info["battle_won"] else "time limit" if truncated else lost
         return [reward] * n, [over and not truncated] * n, over and truncated
 
     def _masks(self) -> list[np.ndarray]:
@@ -246,6 +248,8 @@ class Shown(NamedTuple):
         found = []
         for side, i, unit in everybody:
             order = unit.orders[0] if unit.orders and unit.health > 0 else None
+            target = None if order is None else place.get(order.target_unit_tag)
+            doing = "" if order is None or target is not None else ORDERS.get(order.ability_id, "")
             found.append(
                 Unit(
                     side=side,
@@ -258,8 +262,8 @@ class Shown(NamedTuple):
                     shield=unit.shield,
                     shield_max=unit.shield_max,
                     label=str(i),
-                    doing="" if order is None else ORDERS.get(order.ability_id, ""),
-                    target=None if order is None else place.get(order.target_unit_tag),
+                    doing=doing,
+                    target=target,
                 )
             )
         return found

@@ -9,6 +9,7 @@ from starcraft_play import earned, episode, random_move, stand
 KINDS = ("crash", "close", "wsclose", "hang", "slow", "error", "empty", "garbage", "ended", "few")
 MOMENTS = ("launch", "req=30", "step=9", "obs=9", "action=9", "debug=1", "create=1", "join=1")
 MOMENTS += ("obs=1", "battle=2", "battle=3")
+EVERY = int(os.environ.get("STARCRAFT_EVERY", 150))  # moves, about, between two faults
 TIMEOUT = 6  # seconds after which a hung game is given up; others may be slow to launch
 
 
@@ -57,7 +58,7 @@ def test_after_a_fault_episodes_go_on(make, smac, kind, moment):
         assert lost == mid_episode
 
 
-def at_random(make, smac, steps, timeout=8, every=150):
+def at_random(make, smac, steps, timeout=8, every=EVERY):
     """So many steps in which every process is to break once; (lost, whole, launches)."""
     rng = np.random.default_rng(7)
     kinds = [kind for kind in KINDS if kind != "hang"] * 3 + ["hang"]  # hanging takes its time
@@ -147,3 +148,14 @@ def test_units_that_never_appear_end_the_wait(make, smac, monkeypatch):
     env = make("3m")
     lost, _ = play(env, 3, np.random.default_rng(0))
     assert (lost, env.game.launches) == (0, 2)
+
+
+def test_a_game_that_somebody_kills_is_lost(make, smac):
+    env = make("3m")
+    _, infos = env.reset()
+    env.step(stand(infos))
+    os.kill(env.game.pid, 9)
+    *_, infos = env.step(stand(infos))
+    assert infos["agent_0"]["lost_game"] is True
+    assert env.game.pid is None
+    play(env, 1, np.random.default_rng(0))

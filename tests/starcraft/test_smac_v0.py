@@ -512,7 +512,7 @@ def test_the_scene_shows_the_game(make):
     assert [unit.side for unit in scene.units] == [0, 0, 0, 1, 1, 1]
     assert (scene.width, scene.height, scene.limit) == (32, 32, 60)
     assert {unit.kind for unit in scene.units} == {"marine"}
-    assert any(unit.doing == "attack" and unit.target in (3, 4, 5) for unit in scene.units[:3])
+    assert any(unit.target in (3, 4, 5) for unit in scene.units[:3])
     assert env.render().dtype == np.uint8
     env.render_mode = "ansi"
     assert "marine" in env.render() or "3m" in env.render()
