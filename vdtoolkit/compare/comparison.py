@@ -325,6 +325,16 @@ def _seed_warnings(environments: Sequence[Environment]) -> list[str]:
             f"One seed only of {', '.join(ones)}: there is no interval for "
             "these methods, and nothing tells them from others."
         )
+    alike = [
+        method
+        for method in environments[0].scores
+        if all(len(e.scores[method]) > 1 and np.ptp(e.scores[method]) == 0 for e in environments)
+    ]
+    if alike:
+        said.append(
+            f"All seeds of {', '.join(alike)} score the same: intervals have no width, which does "
+            "not say that other seeds would."
+        )
     if len(counts) > 1:
         said.append(
             f"From {min(counts)} to {max(counts)} seeds a method and environment; "

@@ -173,20 +173,22 @@ def marl_eval(told: Comparison, suite: str = "vdtoolkit") -> dict[str, Any]:
     """environment / task / algorithm / run / step, as marl-eval reads it (arXiv 2209.10485).
 
     marl-eval aggregates over the tasks of one environment, so all environments here are tasks of
-    one, `suite`.  It looks names up in lower case, algorithms in upper case, and wants as many
-    steps of every run: where evaluations were not at the same moves, runs are read by
+    one, `suite`.  It looks names up in lower case, knows no commas in algorithms' names, and wants
+    the same metrics everywhere (win rates only where all environments are compared by them) and as
+    many steps of every run: where evaluations were not at the same moves, runs are read by
     interpolation at as many evenly spread moves as the run with the fewest evaluations has, up to
     where they are compared.  It also wants as many runs of every algorithm; that is left to the
     reader, as nothing is dropped here.
     """
+    wins = all(environment.scale.metric == "win_rate" for environment in told.environments)
     steps = min(len(r.moves) for e in told.environments for r in _records(e))
     tasks: dict[str, Any] = {}
     for environment in told.environments:
         task = tasks.setdefault(environment.name.lower(), {})
         at = _moves(environment, steps, told)
         for method in told.methods:
-            task[method.upper()] = {
-                f"run_{k}": _steps(environment, record, at)
+            task[method.upper().replace(",", ";")] = {
+                f"run_{k}": _steps(environment, record, at, wins)
                 for k, record in enumerate(environment.records[method])
             }
     return {suite.lower(): tasks}
@@ -208,9 +210,9 @@ def _moves(environment: Environment, steps: int, told: Comparison) -> np.ndarray
     return np.linspace(start, end, steps)
 
 
-def _steps(environment: Environment, record: Record, at: np.ndarray) -> dict[str, Any]:
-    wins = environment.scale.metric == "win_rate"
-
+def _steps(
+    environment: Environment, record: Record, at: np.ndarray, wins: bool
+) -> dict[str, Any]:
     def values(moves: float) -> dict[str, list[float]]:
         found = {"return": [record.at(moves, record.returns)]}
         return found | ({"win_rate": [record.at(moves, record.wins)]} if wins else {})

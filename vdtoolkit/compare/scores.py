@@ -70,7 +70,8 @@ def scale_of(
     if not one > zero or not math.isfinite(one - zero):
         raise ValueError(
             f"{environment}: a score of 1 ({one:g}, {one_is}) must be above a score of 0 "
-            f"({zero:g}, {zero_is}): give --best {environment}=VALUE or --random {environment}=VALUE"
+            f"({zero:g}, {zero_is}): give --best {environment}=VALUE "
+            f"or --random {environment}=VALUE"
         )
     return Scale(metric, zero, one, zero_is, one_is)
 

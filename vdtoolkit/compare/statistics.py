@@ -68,7 +68,7 @@ def performance_profile(strata: Strata, taus: np.ndarray) -> np.ndarray:
 
 
 def resample(strata: Strata, n: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """n bootstrap samples, [n, R_e] each: runs drawn with replacement, environment by environment."""
+    """n bootstrap samples, [n, R_e] each: an environment's runs, drawn with replacement."""
     return [x[rng.integers(len(x), size=(n, len(x)))] for x in strata]
 
 

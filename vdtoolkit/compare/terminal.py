@@ -53,7 +53,7 @@ def aggregates(told: Comparison) -> Table:
 
 def environments(told: Comparison) -> Table:
     """One row a method, one column an environment: mean over seeds and its interval."""
-    made = _table("Environment by environment: as measured, mean over seeds [95 % interval]")
+    made = _table("Means as measured [95 % interval]")
     made.add_column("method", style="bold")
     for environment in told.environments:
         made.add_column(environment.name, justify="right", overflow="fold")
