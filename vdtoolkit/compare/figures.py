@@ -152,7 +152,7 @@ def plot_efficiency(told: Comparison) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     _panel(axes[0], told, told.overall.__getitem__, "all environments")
     axes[0].xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes[0].set_xlabel("moves of training", fontsize=8.5, family=FONT, color=INK)
+    axes[0].set_xlabel("share of moves", fontsize=8.5, family=FONT, color=INK)
     for ax, environment in zip(axes[1:], told.environments, strict=False):
         _panel(ax, told, told.curves[environment.name].__getitem__, environment.name)
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -143,7 +143,7 @@ def _pairs(told: Comparison) -> str:
         ]
         for pair in told.pairs
     ]
-    return listed(heads, rows, {1, 2, 4, 5, 6})
+    return listed(heads, rows, {1, 2, 3, 4, 5, 6})
 
 
 def _environments(told: Comparison) -> str:

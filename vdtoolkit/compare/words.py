@@ -32,13 +32,18 @@ def _leader(told: Comparison) -> list[str]:
 
 
 def _apart(told: Comparison) -> list[str]:
-    below: dict[str, list[str]] = {}
+    above: dict[str, list[str]] = {}
     for pair in told.pairs:
         if pair.apart:
-            below.setdefault(pair.first, []).append(pair.second)
-    if not below:
+            above.setdefault(pair.first, []).append(pair.second)
+    if not above:
         return ["No two methods are told apart."]
-    said = "; ".join(f"{first} above {listing(others)}" for first, others in below.items())
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for first, others in above.items():
+        alike.setdefault(tuple(others), []).append(first)
+    said = "; ".join(
+        f"{listing(firsts)} above {listing(others)}" for others, firsts in alike.items()
+    )
     return [f"Told apart: {said}."]
 
 
