@@ -210,9 +210,7 @@ def _moves(environment: Environment, steps: int, told: Comparison) -> np.ndarray
     return np.linspace(start, end, steps)
 
 
-def _steps(
-    environment: Environment, record: Record, at: np.ndarray, wins: bool
-) -> dict[str, Any]:
+def _steps(environment: Environment, record: Record, at: np.ndarray, wins: bool) -> dict[str, Any]:
     def values(moves: float) -> dict[str, list[float]]:
         found = {"return": [record.at(moves, record.returns)]}
         return found | ({"win_rate": [record.at(moves, record.wins)]} if wins else {})

@@ -56,7 +56,9 @@ def plot_improvement(told: Comparison) -> Figure:
     """P(row's run scores above column's), a cell each pair; framed where the two are told apart."""
     n = len(told.methods)
     side = min(1.15, 9.0 / n)
-    figure = Figure(figsize=(side * n + 2.4, 0.62 * side * n + (0.4 if n <= 6 else 1.1)), facecolor="white")
+    figure = Figure(
+        figsize=(side * n + 2.4, 0.62 * side * n + (0.4 if n <= 6 else 1.1)), facecolor="white"
+    )
     width, height = figure.get_size_inches()
     ax = figure.add_axes((1.9 / width, 0.1 / height, side * n / width, 0.62 * side * n / height))
     ax.set_xlim(-0.02, n + 0.02)
