@@ -56,11 +56,13 @@ def plot_improvement(told: Comparison) -> Figure:
     """P(row's run scores above column's), a cell each pair; framed where the two are told apart."""
     n = len(told.methods)
     side = min(1.15, 9.0 / n)
-    figure = Figure(
-        figsize=(side * n + 2.4, 0.62 * side * n + (0.4 if n <= 6 else 1.1)), facecolor="white"
-    )
-    width, height = figure.get_size_inches()
-    ax = figure.add_axes((1.9 / width, 0.1 / height, side * n / width, 0.62 * side * n / height))
+    longest = max(map(len, told.methods))
+    slanted = n > 6 or longest > 12
+    left = max(1.4, 0.09 * longest + 0.2)  # inches
+    tilted = 0.068 * longest * slanted
+    width, height = left + side * n + max(0.4, tilted), 0.62 * side * n + 0.4 + tilted
+    figure = Figure(figsize=(width, height), facecolor="white")
+    ax = figure.add_axes((left / width, 0.1 / height, side * n / width, 0.62 * side * n / height))
     ax.set_xlim(-0.02, n + 0.02)
     ax.set_ylim(n + 0.02, -0.02)
     ax.set_axis_off()
@@ -73,16 +75,8 @@ def plot_improvement(told: Comparison) -> Figure:
     for k, method in enumerate(told.methods):
         ax.add_patch(Rectangle((k, k), 1, 1, fc=FAINT, alpha=0.15, lw=0))
         write(ax, -0.08, k + 0.5, method, size, ha="right", va="center")
-        write(
-            ax,
-            k + 0.5,
-            -0.12,
-            method,
-            size,
-            ha="center" if n <= 6 else "left",
-            va="bottom",
-            rotation=0 if n <= 6 else 40,
-        )
+        turned = {"ha": "left", "rotation": 40} if slanted else {"ha": "center"}
+        write(ax, k + 0.5, -0.12, method, size, va="bottom", **turned)
     write(ax, -0.08, -0.12, "P(row > column)", 8, ha="right", va="bottom", color=FAINT)
     return figure
 
@@ -96,31 +90,12 @@ def _cell(ax: Axes, i: int, j: int, told: tuple[float, float, float], pair: Pair
     box.set(**edge)  # type: ignore[arg-type]
     ax.add_patch(box)
     small = n <= 8 and not math.isnan(low)
-    ink = ink_on((rgb[0], rgb[1], rgb[2]))
-    up = 0.4 if small else 0.5
-    write(
-        ax,
-        j + 0.5,
-        i + up,
-        f"{value:.2f}",
-        11 if n <= 8 else 8,
-        ha="center",
-        va="center",
-        color=ink,
-        zorder=4,
-    )
+    middle = {"ha": "center", "va": "center", "zorder": 4}
+    middle["color"] = ink_on((rgb[0], rgb[1], rgb[2]))
+    x, y = j + 0.5, i + (0.4 if small else 0.5)
+    write(ax, x, y, f"{value:.2f}", 11 if n <= 8 else 8, **middle)
     if small:
-        write(
-            ax,
-            j + 0.5,
-            i + 0.74,
-            f"{low:.2f}..{high:.2f}",
-            7 if n <= 6 else 5.5,
-            ha="center",
-            va="center",
-            color=ink,
-            zorder=4,
-        )
+        write(ax, x, i + 0.74, f"{low:.2f}..{high:.2f}", 7 if n <= 6 else 5.5, **middle)
 
 
 def plot_profiles(told: Comparison) -> Figure:
