@@ -164,10 +164,16 @@ def test_anyway_is_loud(tmp_path, capsys):
 def test_unfinished_runs_can_be_left_out(tmp_path, capsys):
     folders.several(tmp_path / "r", {"qmix": 8, "vdn": 5})
     folders.run(tmp_path / "r" / "x", "qmix", 7, (0, 0), of=100, status="failed")
+    (folders.run(tmp_path / "y", "qmix", 8, status="running") / "metrics.jsonl").write_text("")
     assert compare(tmp_path / "r", "--out", tmp_path / "all") == 0
     assert "not finished" in capsys.readouterr().out
-    assert compare(tmp_path / "r", "--out", tmp_path / "done", "--skip-unfinished") == 0
+    both = [tmp_path / "r", tmp_path / "y"]
+    assert compare(*both, "--out", tmp_path / "done") == 2
+    assert "no evaluation; there is nothing to compare" in capsys.readouterr().err
+    assert compare(*both, "--out", tmp_path / "done", "--skip-unfinished") == 0
     assert "not finished" not in capsys.readouterr().out
+    assert compare(tmp_path / "y", "--skip-unfinished") == 2
+    assert "none of the runs has finished" in capsys.readouterr().err
     assert len(rows(tmp_path / "all" / "runs.csv")) == 7
     assert len(rows(tmp_path / "done" / "runs.csv")) == 6
 

@@ -98,6 +98,7 @@ def test_methods_with_the_same_scores(tmp_path):
             run(tmp_path / f"{method}{seed}", method, seed, (0, 4))
     told = compared(tmp_path)
     assert told.pairs[0].apart is False and advice(told.pairs[0]) == "the same in every seed"
+    assert findings(told)[0] == "All have the same interquartile mean, 1.000 [1.000, 1.000]."
     assert any("intervals have no width" in warning for warning in told.warnings)
 
 

@@ -27,7 +27,7 @@ def told(tmp_path_factory):
 
 def test_a_row_a_method_and_a_panel_an_aggregate(told):
     axes = plot_aggregates(told).axes
-    assert [ax.get_title(loc="left") for ax in axes][0] == "interquartile mean"
+    assert axes[0].get_title(loc="left") == "interquartile mean"
     assert [text.get_text() for text in axes[0].get_yticklabels()] == ["QMIX", "VDN", "IQL"]
     found = told.aggregates["QMIX"]["iqm"]
     assert axes[0].get_lines()[0].get_xdata()[0] == found.value

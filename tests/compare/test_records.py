@@ -62,6 +62,14 @@ def test_evaluations_without_a_return_are_left_out_and_told(tmp_path):
     assert record.notes == ("2 evaluations have no return (NaN) and are left out",)
 
 
+def test_a_run_that_was_resumed_says_what_had_changed(tmp_path):
+    changed = ["versions.torch was '2.12.0', is '2.13.0'"]
+    resumed = [{"date": "2026-11-20", "changed": []}, {"date": "2026-11-21", "changed": changed}]
+    record = only(run(tmp_path, changes={"resumed": resumed}))
+    assert record.notes == (f"it was resumed on another footing: {changed[0]}",)
+    assert "resumed" not in record.passport
+
+
 def test_old_folders_have_result_json_alone(tmp_path):
     first, second = read_runs([old(tmp_path)])
     assert (first.seed, second.seed) == (0, 1)

@@ -109,11 +109,9 @@ def compared(options: Options) -> comparing.Comparison:
         resamples=options.resamples,
         seed=options.seed,
     )
-    records = comparing.read_runs(options.runs)
-    if options.skip_unfinished:
-        records = [record for record in records if record.finished]
-        if not records:
-            raise ValueError("--skip-unfinished: none of the runs has finished")
+    records = comparing.read_runs(options.runs, only_finished=options.skip_unfinished)
+    if not records:
+        raise ValueError("--skip-unfinished: none of the runs has finished")
     return comparing.compare(records, asked)
 
 

@@ -2,9 +2,9 @@
 
 The difference of two methods' IQM is held against its standard error, that of the stratified
 bootstrap made larger by n / (n - 1) in variance, as a bootstrap of n runs knows their spread about
-their own mean.  Degrees of freedom are Welch's (1947), over methods and environments.  A 95 %
-interval of this kind is right for few seeds too, where the bootstrap's percentiles are too narrow
-(docs/compare.md has both, measured).
+their own mean.  Degrees of freedom are Welch's (1947), over methods and environments.  Such
+an interval holds about what it says with few seeds too, where the bootstrap's percentiles are too
+narrow (docs/compare.md has both, measured).
 
 The advice assumes that more seeds would show the same difference and the same spread, that each
 environment gets as many, and that means of runs are about normal.

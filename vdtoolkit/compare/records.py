@@ -59,8 +59,11 @@ class Record:
         return float(np.interp(moves, self.moves, values))
 
 
-def read_runs(paths: Iterable[Path]) -> list[Record]:
-    """The runs of these folders, searched below each; ValueError says which cannot be read."""
+def read_runs(paths: Iterable[Path], only_finished: bool = False) -> list[Record]:
+    """The runs of these folders, searched below each; ValueError says which cannot be read.
+
+    only_finished: leave out those that are still at it, failed or were interrupted.
+    """
     found: list[Record] = []
     seen: dict[Path, Path] = {}
     for path in paths:
@@ -76,8 +79,15 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
             if (same := folder.resolve()) in seen:
                 raise ValueError(f"{folder} is given twice, as {seen[same]} too: give it once")
             seen[same] = folder
-            found += read(folder)
+            if not (only_finished and _open(folder)):
+                found += [r for r in read(folder) if r.finished or not only_finished]
     return found
+
+
+def _open(folder: Path) -> bool:
+    """Whether a run says that it has not finished: it may have nothing to read yet."""
+    path = folder / "status.json"
+    return path.exists() and _json(path).get("status") != FINISHED
 
 
 def run_folders(path: Path) -> Iterator[Path]:
@@ -131,10 +141,15 @@ def _run(folder: Path) -> Record:
         of=moves,
         passport={**told, "moves": moves},
         random=_mean(_json(result).get("baseline")) if result.exists() else None,
+        notes=tuple(
+            f"it was resumed on another footing: {'; '.join(entry['changed'])}"
+            for entry in passport.get("resumed", [])
+            if entry["changed"]
+        ),
     )
 
 
-_ELSEWHERE = ("format", "env", "algorithm", "seed")
+_ELSEWHERE = ("format", "env", "algorithm", "seed", "resumed")
 _ENV: dict[str, Any] = {"env": "", "arguments": {}, "wrappers": []}
 
 
@@ -175,7 +190,9 @@ def _old(folder: Path) -> Iterator[Record]:
         )
 
 
-def _record(name: str, points: list[dict[str, Any]], **rest: Any) -> Record:
+def _record(
+    name: str, points: list[dict[str, Any]], notes: tuple[str, ...] = (), **rest: Any
+) -> Record:
     """A record of these evaluations; of two at the same moves the later one, which is the final."""
     known = {p["moves"]: p for p in points if _mean(p) is not None}
     if not known:
@@ -191,7 +208,8 @@ def _record(name: str, points: list[dict[str, Any]], **rest: Any) -> Record:
         wins=np.array(
             [math.nan if p.get("win_rate") is None else p["win_rate"] for p in kept], dtype=float
         ),
-        notes=(f"{many} no return (NaN) and {'are' if lost > 1 else 'is'} left out",) * (lost > 0),
+        notes=notes
+        + (f"{many} no return (NaN) and {'are' if lost > 1 else 'is'} left out",) * (lost > 0),
         **rest,
     )
 

@@ -25,6 +25,8 @@ def findings(told: Comparison) -> list[str]:
 def _leader(told: Comparison) -> list[str]:
     first, last = told.methods[0], told.methods[-1]
     best, worst = told.aggregates[first]["iqm"], told.aggregates[last]["iqm"]
+    if best.value == worst.value:
+        return [f"All have the same interquartile mean, {estimate(best)}."]
     return [
         f"{first} has the highest interquartile mean, {estimate(best)}; {last} the lowest, "
         f"{estimate(worst)}."
