@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vdtoolkit.compare import NotComparableError, Options, compare, read_runs
-from vdtoolkit.compare.words import advice, findings
+from vdtoolkit.compare.words import advice, findings, values
 
 from .folders import old, run, several
 
@@ -228,9 +228,23 @@ def test_runs_that_differ_in_what_matters_are_refused_and_say_where(tmp_path):
     with pytest.raises(NotComparableError, match="these runs differ in n_envs") as told:
         compared(tmp_path)
     (one,) = told.value.differences
-    assert one.values == ((8, (f"{tmp_path}/a",)), (32, (f"{tmp_path}/b",)))
+    told = one.to_json()["values"]
+    assert told == [
+        {"value": 8, "runs": [f"{tmp_path}/a"]},
+        {"value": 32, "runs": [f"{tmp_path}/b"]},
+    ]
+    assert values(one) == [f"8: {tmp_path}/a", f"32: {tmp_path}/b"]
     anyway = compared(tmp_path, anyway=True)
-    assert anyway.refused == [one] and anyway.methods == ("QMIX", "VDN")
+    assert [d.field for d in anyway.refused] == ["n_envs"]
+    assert anyway.methods == ("QMIX", "VDN")
+
+
+def test_many_runs_that_differ_are_counted(tmp_path):
+    several(tmp_path / "a", {"qmix": 4, "vdn": 3})
+    several(tmp_path / "b", {"iql": 2}, changes={"n_envs": 1})
+    first, second = values(compared(tmp_path, anyway=True).differences[0])
+    assert first == f"8: 6 runs of QMIX, VDN ({tmp_path}/a/pack.game_v0-qmix/seed-0 ...)"
+    assert second.startswith("1: 3 runs of IQL (")
 
 
 def test_a_field_that_is_compared_on_purpose_is_in_the_names(tmp_path):

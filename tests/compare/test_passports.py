@@ -37,7 +37,7 @@ def test_what_matters_is_refused(tmp_path, name, value):
     (one,) = found(tmp_path, {name: value})
     assert (one.field, one.weight) == (name, REFUSED)
     assert [v for v, _ in one.values][1] == value
-    assert [runs for _, runs in one.values] == [(str(tmp_path / "a"),), (str(tmp_path / "b"),)]
+    assert [run.name for _, (run,) in one.values] == [f"{tmp_path}/a", f"{tmp_path}/b"]
     assert found(tmp_path, {name: value}, by=[name]) == []
 
 

@@ -45,11 +45,11 @@ class Difference:
     field: str
     weight: str  # refused, flagged or harmless
     why: str
-    values: tuple[tuple[Any, tuple[str, ...]], ...]  # a value, the runs that have it
+    values: tuple[tuple[Any, tuple[Record, ...]], ...]  # a value, the runs that have it
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        values = [{"value": value, "runs": list(runs)} for value, runs in self.values]
+        values = [{"value": v, "runs": [run.name for run in runs]} for v, runs in self.values]
         return {
             "environment": self.environment,
             "field": self.field,
@@ -69,11 +69,11 @@ def differences(
     fields = dict.fromkeys(name for record in records for name in record.passport)
     found = []
     for name in fields:
-        values: dict[str, tuple[Any, list[str]]] = {}
+        values: dict[str, tuple[Any, list[Record]]] = {}
         for record in records:
             value = record.passport.get(name)
             if value is not None:
-                values.setdefault(json.dumps(value), (value, []))[1].append(record.name)
+                values.setdefault(json.dumps(value), (value, []))[1].append(record)
         if len(values) > 1 and name not in by:
             told = tuple((value, tuple(runs)) for value, runs in values.values())
             weight, why = weigh(name, [value for value, _ in told])

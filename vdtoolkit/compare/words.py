@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from vdtoolkit.compare.comparison import Comparison, Environment, Estimate, Pair
+from vdtoolkit.compare.naming import label
 from vdtoolkit.compare.passports import Difference
 from vdtoolkit.compare.power import MOST, POWER
+from vdtoolkit.compare.records import Record
 from vdtoolkit.compare.statistics import t_interval
 from vdtoolkit.igm.report.text import decimals, listing, number
 
@@ -154,17 +156,17 @@ def scale(environment: Environment) -> list[str]:
     ]
 
 
-def who(runs: Sequence[str], every: int) -> str:
-    """Runs by name, or how many where they are most."""
-    if len(runs) > 3 or len(runs) > every / 2:
-        return f"{len(runs)} runs ({runs[0]} ...)" if len(runs) > 1 else runs[0]
-    return ", ".join(runs)
-
-
 def values(one: Difference) -> list[str]:
     """Who says what, a line a value."""
-    every = sum(len(runs) for _, runs in one.values)
-    return [f"{value}: {who(runs, every)}" for value, runs in one.values]
+    return [f"{value}: {who(runs)}" for value, runs in one.values]
+
+
+def who(runs: Sequence[Record]) -> str:
+    """One or two runs by name; of more, how many, of which algorithms, and the first."""
+    if len(runs) <= 2:
+        return ", ".join(run.name for run in runs)
+    algorithms = dict.fromkeys(label(run.algorithm) for run in runs)
+    return f"{len(runs)} runs of {', '.join(algorithms)} ({runs[0].name} ...)"
 
 
 DEFINITIONS = {
