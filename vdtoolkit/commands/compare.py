@@ -40,7 +40,7 @@ class Options:
     metric: Literal["auto", "return", "win_rate"] = "auto"
     """What is compared; auto: win rates where an environment reports them, else returns."""
     best: Words = ()
-    """The return that is a score of 1, ENVIRONMENT=VALUE; again for each.  Else the best seen."""
+    """The return that is a score of 1, ENVIRONMENT=VALUE; again for each.  Else the best run's."""
     random: Words = ()
     """The return that is a score of 0, ENVIRONMENT=VALUE.  Else the random team's."""
     by: Words = ()

@@ -237,10 +237,9 @@ def _common(
 
 def _environment(name: str, runs: Sequence[tuple[str, Record]], options: Options) -> Environment:
     records = [record for _, record in runs]
-    scale = scale_of(
-        name, records, options.metric, options.random.get(name), options.best.get(name)
-    )
     moves = budget(records)
+    zero, one = options.random.get(name), options.best.get(name)
+    scale = scale_of(name, records, options.metric, zero, one, moves)
     by_method = {
         method: sorted((r for m, r in runs if m == method), key=lambda r: r.seed)
         for method in dict.fromkeys(method for method, _ in runs)

@@ -84,7 +84,7 @@ def plot_improvement(told: Comparison) -> Figure:
 def _cell(ax: Axes, i: int, j: int, told: tuple[float, float, float], pair: Pair, n: int) -> None:
     value, low, high = told
     rgb = BETTER(0.5 + 0.8 * (value - 0.5))[:3]
-    edge = {"ec": INK, "lw": 1.6, "zorder": 3} if pair.apart else {"ec": "white", "lw": 1.0}
+    edge = {"ec": "#000000", "lw": 1.6, "zorder": 3} if pair.apart else {"ec": "white", "lw": 1.0}
     inset = 0.02 if pair.apart else 0.0
     box = Rectangle((j + inset, i + inset), 1 - 2 * inset, 1 - 2 * inset, fc=rgb)
     box.set(**edge)  # type: ignore[arg-type]
@@ -93,7 +93,8 @@ def _cell(ax: Axes, i: int, j: int, told: tuple[float, float, float], pair: Pair
     middle = {"ha": "center", "va": "center", "zorder": 4}
     middle["color"] = ink_on((rgb[0], rgb[1], rgb[2]))
     x, y = j + 0.5, i + (0.4 if small else 0.5)
-    write(ax, x, y, f"{value:.2f}", 11 if n <= 8 else 8, **middle)
+    weight = "bold" if pair.apart else "normal"
+    write(ax, x, y, f"{value:.2f}", 11 if n <= 8 else 8, weight=weight, **middle)
     if small:
         write(ax, x, i + 0.74, f"{low:.2f}..{high:.2f}", 7 if n <= 6 else 5.5, **middle)
 

@@ -29,8 +29,8 @@ from vdtoolkit.igm.report.text import number
 OWN_STYLE = """
 .banner { border: 2px solid var(--bad); border-radius: .6rem; padding: .8rem 1.1rem;
   margin: 1rem 0; } .banner b { color: var(--bad); font-size: 1.1rem; }
-.notes { padding-left: 1.2rem; max-width: 60rem; font-size: .9rem; color: var(--faint); }
-.notes li { overflow-wrap: anywhere; }
+.notes { padding-left: 1.2rem; max-width: 60rem; font-size: .95rem; }
+.notes li { overflow-wrap: anywhere; margin: .2rem 0; } .notes li::marker { color: var(--bad); }
 td small { overflow-wrap: anywhere; }
 """
 WEIGHTS = {REFUSED: "matters", FLAGGED: "may matter", HARMLESS: "harmless"}
@@ -41,9 +41,8 @@ def html_page(told: Comparison, command: str = "") -> str:
     body = [
         _head(told),
         _banner(told),
-        _section(
-            "Findings", _list(words.findings(told), "findings") + _list(told.warnings, "notes")
-        ),
+        _section("Findings", _list(words.findings(told), "findings")),
+        _section("Warnings", _list(told.warnings, "notes")),
         _section("All environments together", _figure(told, plot_aggregates, "a") + _table(told)),
         _section(
             "Over training",
@@ -176,7 +175,7 @@ def _env(env: dict[str, object]) -> str:
 
 def _alike(told: Comparison) -> str:
     if not told.differences:
-        return "<p>Yes: their passports differ in nothing but method and seed.</p>"
+        return "<p>As far as passports tell, yes: they differ in nothing but method and seed.</p>"
     rows = [
         [
             escape(one.environment),

@@ -46,12 +46,14 @@ def scale_of(
     metric: str = "auto",
     zero: float | None = None,
     one: float | None = None,
+    moves: float | None = None,
 ) -> Scale:
     """What counts as 0 and as 1 in an environment.
 
     Win rates are scores as they are, where every run reports them.  Returns: 0 is the random
-    team's mean over the runs' baselines, 1 the best mean return of any evaluation here, unless
-    they are given.  ValueError where both are the same.
+    team's mean over the runs' baselines, 1 the best run's, read at these moves as all are, unless
+    they are given.  (The best evaluation of all would be the luckiest one: curves are noisier than
+    last evaluations.)  ValueError where both are the same.
     """
     if metric == "auto":
         metric = "win_rate" if all(not np.isnan(r.wins).any() for r in records) else "return"
@@ -65,8 +67,8 @@ def scale_of(
         zero = float(np.mean(known or [min(record.returns.min() for record in records)]))
         zero_is = "a random team" if known else "the least return seen: no random team is told"
     if one is None:
-        one = float(max(record.returns.max() for record in records))
-        one_is = "the best evaluation here"
+        one = max(read_at(record, moves, metric) for record in records)
+        one_is = "the best run here"
     if not one > zero or not math.isfinite(one - zero):
         raise ValueError(
             f"{environment}: a score of 1 ({one:g}, {one_is}) must be above a score of 0 "

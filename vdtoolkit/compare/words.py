@@ -170,8 +170,8 @@ def who(runs: Sequence[Record]) -> str:
 
 
 DEFINITIONS = {
-    "score": "a return on a scale of its environment: 0 is a random team's, 1 the best seen in any "
-    "evaluation (or --best); a win rate as it is. The bounds are taken as known: intervals do not "
+    "score": "a return on a scale of its environment: 0 is a random team's, 1 the best run's here "
+    "(or --best); a win rate as it is. The bounds are taken as known: intervals do not "
     "count their uncertainty.",
     "interquartile mean": "the mean of the middle half of all scores, all environments together: "
     "less moved by outliers than a mean, and surer than a median (Agarwal et al. 2021, arXiv "
