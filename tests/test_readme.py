@@ -13,6 +13,7 @@ import tyro
 from vdtoolkit import ALGORITHMS
 from vdtoolkit.cli import COMMANDS
 from vdtoolkit.commands.certify import Options as CertifyOptions
+from vdtoolkit.commands.compare import Options as CompareOptions
 from vdtoolkit.commands.doctor import Options as DoctorOptions
 from vdtoolkit.commands.evaluate import Options as EvaluateOptions
 from vdtoolkit.commands.train import options_type as train_options
@@ -109,6 +110,8 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
             tyro.cli(DoctorOptions, args=arguments)
         elif command == "certify":
             tyro.cli(CertifyOptions, args=arguments)
+        elif command == "compare":
+            tyro.cli(CompareOptions, args=arguments)
         elif "--help" not in arguments:
             game, algorithms = check(tyro.cli(options_type(), args=arguments))
             assert game().possible_agents

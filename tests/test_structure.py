@@ -47,6 +47,7 @@ FLOORS = {
     "vdtoolkit.checkpoint": 4,
     "vdtoolkit.runs": 4,
     "vdtoolkit.plots": 5,
+    "vdtoolkit.compare": 5,
     "vdtoolkit.commands": 5,
     "vdtoolkit.cli": 5,
     "vdtoolkit.__main__": 5,

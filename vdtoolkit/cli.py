@@ -69,6 +69,12 @@ def _certify(arguments: list[str]) -> int:
     return certify_main(arguments)
 
 
+def _compare(arguments: list[str]) -> int:
+    from vdtoolkit.commands.compare import main as compare_main
+
+    return compare_main(arguments)
+
+
 def _doctor(arguments: list[str]) -> int:
     from vdtoolkit.commands.doctor import main as doctor_main
 
@@ -79,6 +85,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
     "train": (_train, "train a team on any PettingZoo environment, beside a random one"),
     "evaluate": (_evaluate, "play a saved team greedily: mean return, interval, win rate"),
+    "compare": (_compare, "compare trained teams: intervals, who is told from whom, seeds missing"),
     "certify": (_certify, "prove of a method what can be proved: ours, or a class of your own"),
     "check-env": (_check_env, "tell what is wrong with a PettingZoo environment"),
     "doctor": (_doctor, "tell what is installed here, and what is missing for StarCraft II"),
