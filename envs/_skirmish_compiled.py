@@ -3,6 +3,8 @@
 The rules are those of `_skirmish_battle.py` and `_skirmish_views.py`, battle by battle in place of
 operation by operation, and every number is the same, to the last bit: single precision where
 they have it, sums in their order.  A change there is a change here; the tests compare the two.
+Numba keeps what it compiled beside this file, and sees at this file alone whether that still
+holds: touch it after a change in the units or the rules.
 """
 
 # mypy: disable-error-code="no-untyped-def"

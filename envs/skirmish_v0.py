@@ -90,7 +90,8 @@ All agents stay till the end of the episode.  `infos[agent]` has `action_mask`, 
 
 `parallel_env(...).vector_env(num_envs)` is a `gymnasium.vector.VectorEnv` of the same battles in
 NumPy, which `train` and `vdtoolkit train` take by themselves: the same episodes from the same
-seeds, sooner.
+seeds, sooner.  Where Numba is installed (`vdtoolkit[fast]`) it is compiled, at its first use ever,
+which takes some tens of seconds, and is the same to the last bit; VDTOOLKIT_FAST=0 turns that off.
 
 ### Version History
 

@@ -355,7 +355,7 @@ def test_who_is_hit_looks_for_targets_wherever_they_are():
 
 
 def test_an_enemy_without_a_goal_hunts():
-    battle = battle_of([("marine", 2, 2)], [("zergling", 30, 30)], quiet=False)
+    battle = battle_of([("marine", 30, 2)], [("zergling", 4, 30)], quiet=False)
     play(battle, STOP, moves=40)
     assert lost(battle, 0)[0] > 0
 
@@ -435,6 +435,9 @@ def test_masks_are_smacs():
     views.look()
     assert views.masks[0, :, 0].tolist() == [False, True, False, True, True, False, False, False]
     assert views.masks[1, :, 0].tolist() == [False, True, True, True, True, True, True, False]
+    battle.x[0], battle.y[0] = 31.5, 0.5
+    views.look()
+    assert views.masks[0, 2:6, 0].tolist() == [True, False, False, True]
     battle._bury(np.array([1]))
     battle._bury(np.array([2]))
     views.look()
