@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,10 +20,8 @@ class SavingError(ValueError):
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """The file that `write(temporary)` makes, put in its place once it is on the disk."""
     with saving(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            os.close(handle)
             write(temporary)
             _flush(temporary)
             os.replace(temporary, path)

@@ -17,16 +17,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vdtoolkit.files import Lines, read_json, write_json
+from vdtoolkit.files import Lines, read_json, saving, write_json
 from vdtoolkit.runs import Score
 from vdtoolkit.snapshots import Snapshots
 from vdtoolkit.training import Report
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 STATUS = ("running", "interrupted", "failed", "finished")
@@ -38,6 +47,16 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / "checkpoint"
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Make it, with what is asked."""
+        with saving(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "config.json", config)
+
+    def drop_checkpoints(self) -> None:
+        """Of a run that is over nothing has to be resumed."""
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     def config(self) -> dict[str, Any]:
         """What was asked; ValueError where the folder is not a run's."""
@@ -62,6 +81,22 @@ class RunFolder:
         date = time.strftime("%Y-%m-%d %H:%M:%S")
         told = {"status": status, "moves": moves, "of": of, "error": error, "date": date}
         write_json(self.path / "status.json", told)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else trains in it meanwhile (not on Windows); the lock ends with the process."""
+        if fcntl is None:
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ValueError(f"{self.path} is in use: another process trains in it") from None
+            yield
+        finally:
+            os.close(handle)
 
     def snapshots(self) -> Snapshots:
         """Its checkpoints."""

@@ -104,5 +104,5 @@ class Snapshots:
         """Delete segments that the state does not need, and what was left half-written."""
         kept = {self._segment(first).name for first, _, _ in self._segments} | {STATE}
         for name in os.listdir(self.folder):
-            if name not in kept and name.endswith(".safetensors") or name.startswith("."):
+            if (name not in kept and name.endswith(".safetensors")) or name.startswith("."):
                 (self.folder / name).unlink(missing_ok=True)

@@ -330,8 +330,9 @@ def born_batched(env: Any, team: Team) -> Callable[[int], VectorEnv] | None:
     `VectorStream` wants it.  It has `seeds_each = True` and, seeded alike, plays what n `TeamEnv`s
     would play.  Its attribute `episodes` may be set to an iterator of seeds, of which each episode
     that begins takes the next, in order of rows.  `play_up(places)`, a `team_env.Place` an env, if
-    it has that, brings it back to where it was when a run is resumed.  It knows nothing of wrappers around the env, nor
-    of a team that sums its rewards or takes the joint observation for its state.
+    it has that, brings it back to where it was when a run is resumed.  It knows nothing of
+    wrappers around the env, nor of a team that sums its rewards or takes the joint observation for
+    its state.
     """
     bare = getattr(env, "unwrapped", env) is env
     plain = bare and team.reward == "mean" and team.has_state

@@ -102,7 +102,9 @@ def play(
         every=every,
         monitor=monitor,
     )
-    return loop.run()
+    metrics = loop.run()
+    agents.reset()
+    return metrics
 
 
 class Loop:
@@ -139,6 +141,7 @@ class Loop:
         self.metrics: dict[str, float] = {}
         self.tally: Tally | None = None  # None before the first moment
         self.spent = dict.fromkeys(STAGES, 0.0)  # seconds
+        self.between = True  # two steps: only then it can be written down
 
     def run(self) -> dict[str, float]:
         """Play and learn to the end, from the start or from where `resume` left it."""
@@ -156,13 +159,13 @@ class Loop:
             if self.keeper is not None:
                 self.keeper(self)
             self._call_back()
-        agents.reset()
         return self.metrics
 
     def _step(self) -> None:
         """One move of every env, and the gradient steps that are due."""
         agents, envs, spent, clock = self.agents, self.envs, self.spent, time.perf_counter
         assert self.tally is not None
+        self.between = False
         began = clock()
         actions = agents.act_steps()
         acted = clock()
@@ -179,6 +182,7 @@ class Loop:
         if self.monitor is not None:
             moves = agents.moves - self.start
             self.monitor(self.tally.report(done, moves, envs.n_restarts, self.metrics))
+        self.between = True
         spent["act"] += acted - began
         spent["env"] += sent - acted + received - learned
         spent["store"] += stored - received
@@ -195,8 +199,8 @@ class Loop:
     def _call_back(self) -> None:
         agents = self.agents
         if self.callback is not None and agents.moves - self.told >= self.every:
-            self.told += (agents.moves - self.told) // self.every * self.every
             self.callback(agents)
+            self.told += (agents.moves - self.told) // self.every * self.every
 
     # -- written down and taken up again ----------------------------------------------------
 
