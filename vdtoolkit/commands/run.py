@@ -167,7 +167,8 @@ class TeamTraining:
         episodes = self.settings.final_episodes
         self.show.say(f"playing {episodes} episodes to the end")
         final = score(agents, self.maker, episodes, FINAL_SEEDS)
-        self.record.spent(agents.moves, run.seconds, self.spent())
+        if self.window.moves < agents.moves:
+            self.record.spent(agents.moves, run.seconds, self.spent())
         self.record.evaluated(final, final=True)
         self.record.offsets()
         run.final = final
