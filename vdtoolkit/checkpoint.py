@@ -227,10 +227,12 @@ def _refuse_unlike(part: str, ours: Tensors, held: Tensors) -> None:
 def _refuse_moments(agents: Agents, moments: dict[int, Tensors]) -> None:
     parameters = [p for group in agents.optimizer.param_groups for p in group["params"]]
     for index, held in moments.items():
-        shape = parameters[index].shape
+        like = parameters[index]
         for name, tensor in held.items():
-            if tensor.shape not in (shape, torch.Size()):
-                raise ValueError(f"optimizer.{index}.{name} is {list(tensor.shape)}")
+            kinds = like.dtype, torch.float32
+            if tensor.shape not in (like.shape, torch.Size()) or tensor.dtype not in kinds:
+                shape = list(tensor.shape)
+                raise ValueError(f"optimizer.{index}.{name} is {shape} of {tensor.dtype}")
 
 
 def _count(told: Any) -> int:

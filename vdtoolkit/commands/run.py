@@ -15,7 +15,6 @@ from typing import Any
 
 from vdtoolkit.agents import Agents, IQLAgents
 from vdtoolkit.commands.show import Display
-from vdtoolkit.files import SavingError
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.rundir import Record, RunFolder, Window, score_of
 from vdtoolkit.runs import Run, Score
@@ -147,6 +146,7 @@ class TeamTraining:
                 self.record = Record(self.folder.path)
             else:
                 self.take_up(loop, told, new_episodes)
+            self.folder.say("running", agents.moves, settings.moves)
             self.clock.start(run.seconds)
             self.due = time.monotonic() + settings.checkpoint_seconds
             self.interrupts.wait = True
@@ -166,7 +166,8 @@ class TeamTraining:
         assert self.record is not None
         episodes = self.settings.final_episodes
         self.show.say(f"playing {episodes} episodes to the end")
-        final = score(agents, self.maker, episodes, FINAL_SEEDS)
+        with self.evaluating():
+            final = score(agents, self.maker, episodes, FINAL_SEEDS)
         if self.window.moves < agents.moves:
             self.record.spent(agents.moves, run.seconds, self.spent())
         self.record.evaluated(final, final=True)
@@ -195,20 +196,25 @@ class TeamTraining:
         assert self.record is not None
         with self.clock.stopped(), self.timed("evaluate"):
             run.take(agents, self.clock.seconds())
-            # a checkpoint that an interrupt brings now is of the moment before the evaluation
-            actors = copy.deepcopy(agents._actor_seeds)
-            self.interrupts.wait = False
-            try:
-                if self.interrupts.asked:
-                    raise KeyboardInterrupt
+            with self.evaluating():
                 found = score(agents, self.maker, self.settings.eval_episodes, CURVE_SEEDS)
-                self.interrupts.wait = True
-            except BaseException:
-                agents._actor_seeds = actors
-                raise
             run.curve.append(found)
             self.record.evaluated(found)
             self.show.scored(found, run.steps_per_second)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """An interrupt comes through at once, and what is saved then is of the moment before."""
+        actors = copy.deepcopy(self.agents._actor_seeds)
+        self.interrupts.wait = False
+        try:
+            if self.interrupts.asked:
+                raise KeyboardInterrupt
+            yield
+            self.interrupts.wait = True
+        except BaseException:
+            self.agents._actor_seeds = actors
+            raise
 
     def keep(self, loop: Loop) -> None:
         """Between two vector steps: a checkpoint where one is due, the end where one is asked."""
@@ -249,6 +255,8 @@ class TeamTraining:
     def take_up(self, loop: Loop, told: dict[str, Any], new_episodes: bool) -> None:
         """Go on from what a checkpoint told."""
         run = self.run
+        given_up = loop.resume(told["loop"], anew=new_episodes)
+        loop.spent = {name: float(told["stages"][name]) for name in loop.spent}
         offsets = {name: int(told["offsets"][name]) for name in ("metrics", "timing")}
         self.record = Record(self.folder.path, offsets, self.agents.moves)
         self.window = Window(told["window"])
@@ -259,13 +267,16 @@ class TeamTraining:
             if line["kind"] == "evaluation"
         ]
         run.seconds = float(told["seconds"])
-        given_up = loop.resume(told["loop"], anew=new_episodes)
-        loop.spent = {name: float(told["stages"][name]) for name in loop.spent}
         run.take(self.agents, run.seconds)
         at = f"resumed after {self.agents.moves:,} moves"
         if given_up:
             at += f"; open episodes are given up and new ones begin: {given_up}"
         self.show.line(at)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a training whose state may be written down."""
+        return self.record is not None
 
     def spent(self) -> dict[str, float]:
         """Seconds by stage so far."""
@@ -293,7 +304,6 @@ def train_run(
     run, agents, folder = training.run, training.agents, training.folder
     moves = training.settings.moves
     try:
-        folder.say("running", agents.moves, moves)
         training.start(passport, new_episodes=new_episodes)
         training.finish()
     except BaseException as error:
@@ -303,9 +313,10 @@ def train_run(
             training.interrupts.wait, training.interrupts.asked = True, False  # saving goes before
             training.interrupted()
         agents.reset()
-        with suppress(SavingError):
+        with suppress(ValueError):  # a full disk, or what was said before cannot be read
             status, said = ("interrupted", None) if stopped else ("failed", str(error))
-            folder.say(status, agents.moves, moves, said)
+            done = agents.moves if training.begun else int(folder.status().get("moves", 0))
+            folder.say(status, done, moves, said)
         if not stopped:
             raise
     finally:

@@ -313,10 +313,12 @@ class Training:
         except SavingError:
             raise
         except Exception:
-            show.line(f"Stopped after {agents.moves:,} moves; the team is in {folder.path}")
-            self.leave(agents, random, run, folder)  # whatever breaks, what was learned is kept
+            if training.begun:  # whatever breaks, what was learned is kept
+                show.line(f"Stopped after {agents.moves:,} moves; the team is in {folder.path}")
+                self.leave(agents, random, run, folder)
             raise
-        self.leave(agents, random, run, folder)
+        if training.begun:
+            self.leave(agents, random, run, folder)
         if not run.interrupted:
             folder.say("finished", run.moves, self.settings.moves)
             folder.drop_checkpoints()
