@@ -32,7 +32,6 @@ def run(arguments):
 
 def main(asked):
     """Kill so many runs; forks see the modules that are imported here."""
-    import scipy.stats
     import torch
 
     import vdtoolkit.commands.resume

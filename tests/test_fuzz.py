@@ -169,8 +169,7 @@ def test_headers_with_hostile_values_and_a_right_checksum_are_refused_or_harmles
         try:
             load(sealed_at)
         except ValueError as error:
-            assert str(sealed_at) in str(error)
-            n += 1
+            n += str(sealed_at) in str(error)
     assert n > 0.5 * HEADERS  # others change a name, a number of moves, a learning rate
     assert not (tmp_path / "owned").exists() and not Path("owned").exists()
 
@@ -265,7 +264,9 @@ def test_no_module_of_ours_reads_pickles_but_for_the_workers_pipe():
     found = {}
     for path in (Path(__file__).parents[1] / "vdtoolkit").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        words = [w for w in ("pickle.load", "torch.load", "allow_pickle=True", "joblib") if w in text]
+        words = [
+            w for w in ("pickle.load", "torch.load", "allow_pickle=True", "joblib") if w in text
+        ]
         if words:
             found[path.name] = words
     # between a process and its own children; a copy of an environment that check-env was given

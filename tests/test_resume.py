@@ -9,18 +9,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from killed import Picture
-from teams import Relay
 
 from vdtoolkit import ALGORITHMS, cli, load
 from vdtoolkit.commands import run as runs
 from vdtoolkit.commands import train as command
-from vdtoolkit.files import SavingError
 from vdtoolkit.rundir import RunFolder
-from vdtoolkit.stream import stream
 
 TWO_STEP = "vdtoolkit.envs.two_step_v0"
 PREY = "vdtoolkit.envs.predator_prey_v0"

@@ -85,10 +85,11 @@ class Score:
     def from_json(cls, told: dict[str, Any]) -> Score:
         """What `to_json` wrote."""
         low, high = told["interval"]
-        known = {"mean": told["mean"], "low": low, "high": high, "length": told["length"]}
-        numbers = {name: math.nan if x is None else float(x) for name, x in known.items()}
-        counts = {name: int(told[name]) for name in ("moves", "n", "lost")}
-        return cls(**counts, **numbers, of=told["of"], win_rate=told["win_rate"])
+        mean, low, high, length = (
+            math.nan if x is None else float(x) for x in (told["mean"], low, high, told["length"])
+        )
+        moves, n, lost = (int(told[name]) for name in ("moves", "n", "lost"))
+        return cls(moves, mean, low, high, n, told["of"], told["win_rate"], length, lost)
 
 
 @dataclass

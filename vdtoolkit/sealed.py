@@ -71,5 +71,6 @@ def checksum(header: dict[str, Any], tensors: Tensors) -> int:
         tensor = tensors[name]
         crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
         if tensor.numel():
-            crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), crc)
+            content: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+            crc = zlib.crc32(content, crc)
     return crc

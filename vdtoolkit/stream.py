@@ -161,7 +161,11 @@ class VectorStream:
             except AttributeError:
                 raise CannotComeBackError(OTHERS) from None
             self.envs.set_attr("resume_at", places)
-            seen, info = self.envs.reset(seed=[seed for seed, *_ in places])
+            try:
+                seen, info = self.envs.reset(seed=[seed for seed, *_ in places])
+            except CannotComeBackError:
+                self.envs.set_attr("resume_at", [None] * self.n_envs)
+                raise
         elif hasattr(self.envs, "play_up"):
             seen, info = self.envs.play_up(places), {}
         else:

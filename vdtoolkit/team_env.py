@@ -56,7 +56,7 @@ class TeamEnv(gymnasium.Env):
             step = self.play_up(*place)
             if step is None:
                 self._rests = True
-                seen = self.observation_space
+                seen = team_space(self.team).spaces
                 return {k: np.zeros(s.shape or (), s.dtype) for k, s in seen.items()}, {}
             return _told(step)
         return _told(self.begin(seed, options))

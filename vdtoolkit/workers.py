@@ -30,6 +30,7 @@ from gymnasium.vector.utils import CloudpickleWrapper
 
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
+from vdtoolkit.team_env import CannotComeBackError
 
 RETRIES = 3  # restarts in a row, no episode completed between, before it counts as a bug
 RESET, STEP, CLOSE, DONE = b"reset", b"step", b"close", b"done"
@@ -158,11 +159,12 @@ class WorkerStream:
             worker.restarts = int(restarts[worker.rows].max())
             worker.tell(RESUME + json.dumps(places[worker.rows]).encode())
         deadline = time.monotonic() + self.timeout
-        for worker in self._workers:
-            failure = worker.answer(deadline)
-            if failure is not None:
+        failures = [worker.answer(deadline) for worker in self._workers]
+        for failure in filter(None, failures):
+            if not isinstance(failure[0], CannotComeBackError):
                 self.close()
-                raise failure[0] or WorkerError(f"a worker process did not resume: {failure[1]}")
+            raise failure[0] or WorkerError(f"a worker process did not resume: {failure[1]}")
+        for worker in self._workers:
             worker.fresh = False
         self._over = np.array([played is None for played in actions])
         seen = {name: self._arrays[name].copy() for name in PLAYED}
@@ -300,7 +302,12 @@ def _work(
                 step = envs.begin(arrays["seeds"].tolist())
             elif told.startswith(RESUME):
                 places = json.loads(told.removeprefix(RESUME))
-                step = envs.play_up([(s, k, a if a is None else np.array(a)) for s, k, a in places])
+                places = [(s, k, a if a is None else np.array(a)) for s, k, a in places]
+                try:
+                    step = envs.play_up(places)
+                except CannotComeBackError as error:
+                    pipe.send_bytes(_last_words(error))
+                    continue
             else:
                 step = envs.step(arrays["actions"])
             for name in PLAYED:
