@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 
-class SavingError(ValueError):
+class FolderError(ValueError):
+    """A run's folder that cannot be gone on with; the text says why."""
+
+
+class SavingError(FolderError):
     """A folder that cannot be written to; what was in it before is as it was."""
 
 

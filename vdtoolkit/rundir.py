@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from vdtoolkit.files import Lines, read_json, saving, write_json
+from vdtoolkit.files import FolderError, Lines, read_json, saving, write_json
 from vdtoolkit.runs import Score
 from vdtoolkit.snapshots import Snapshots
 from vdtoolkit.training import Report
@@ -93,7 +93,7 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise ValueError(f"{self.path} is in use: another process trains in it") from None
+                raise FolderError(f"{self.path} is in use: another process trains in it") from None
             yield
         finally:
             os.close(handle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -44,8 +44,20 @@ def main(arguments: list[str]) -> int:
         if status.get("status") == "finished":
             print(f"{options.path} is finished: {status['moves']:,} moves; nothing is left to do")
             return 0
+        if config.get("kind") == "igm":
+            return _igm(options, config)
         asked = Asked.from_json(config, options.path)
         training = Training(asked, options.path, again=True, new_episodes=options.new_episodes)
         return run(PROGRAM, training)
     except ValueError as error:
         return refused(PROGRAM, error)
+
+
+def _igm(options: Options, config: dict[str, Any]) -> int:
+    """A lab run goes on with the methods and seeds that are not finished."""
+    from vdtoolkit.igm.command import main as igm_main
+
+    words = config.get("arguments")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{options.path / 'config.json'} does not tell the command's words")
+    return igm_main(words, again=options.path)
