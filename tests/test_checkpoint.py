@@ -103,8 +103,8 @@ def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vdtoolkit.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("vdtoolkit.sealed.save_file", full)
+    with pytest.raises(ValueError, match="No space left on device; all that was saved before is"):
         agents.save(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a"]

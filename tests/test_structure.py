@@ -19,6 +19,8 @@ FLOORS = {
     "vdtoolkit._version": 0,
     "vdtoolkit.envs": 0,
     "vdtoolkit.config": 1,
+    "vdtoolkit.dice": 1,
+    "vdtoolkit.files": 1,
     "vdtoolkit.team": 1,
     "vdtoolkit.episode": 1,
     "vdtoolkit.adapters": 1,
@@ -33,6 +35,7 @@ FLOORS = {
     "vdtoolkit.few_rows": 1,
     "vdtoolkit.flat": 1,
     "vdtoolkit.vision": 1,
+    "vdtoolkit.sealed": 2,
     "vdtoolkit.replay": 2,
     "vdtoolkit.finite": 2,
     "vdtoolkit.stream": 2,
@@ -46,6 +49,9 @@ FLOORS = {
     "vdtoolkit.certify": 4,
     "vdtoolkit.checkpoint": 4,
     "vdtoolkit.runs": 4,
+    "vdtoolkit.snapshots": 4,
+    "vdtoolkit.passport": 4,
+    "vdtoolkit.rundir": 4,
     "vdtoolkit.plots": 5,
     "vdtoolkit.compare": 5,
     "vdtoolkit.commands": 5,
@@ -69,6 +75,8 @@ WITHOUT_TORCH = (
     "adapters",
     "lookup",
     "making",
+    "dice",
+    "files",
 )
 
 ROOT = Path(__file__).parents[1]

@@ -51,6 +51,12 @@ def _train(arguments: list[str]) -> int:
     return train_main(arguments)
 
 
+def _resume(arguments: list[str]) -> int:
+    from vdtoolkit.commands.resume import main as resume_main
+
+    return resume_main(arguments)
+
+
 def _check_env(arguments: list[str]) -> int:
     from vdtoolkit.commands.check_env import main as check_main
 
@@ -84,6 +90,7 @@ def _doctor(arguments: list[str]) -> int:
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
     "train": (_train, "train a team on any PettingZoo environment, beside a random one"),
+    "resume": (_resume, "go on with a run that was ended, to the same bits"),
     "evaluate": (_evaluate, "play a saved team greedily: mean return, interval, win rate"),
     "compare": (_compare, "compare trained teams: intervals, who is told from whom, seeds missing"),
     "certify": (_certify, "prove of a method what can be proved: ours, or a class of your own"),

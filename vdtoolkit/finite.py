@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vdtoolkit.dice import generator
 from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
@@ -198,6 +199,12 @@ class FiniteStream:
         if self._limit is not None:
             truncated = (self._moves >= self._limit) & ~terminated
         self._over = terminated | truncated
+        return self._seen(reward, first, terminated, truncated)
+
+    def _seen(
+        self, reward: np.ndarray, first: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
+    ) -> Step:
+        """The moment at the present places."""
         return Step(
             obs=self._obs.take(self._at, 0),
             state=self._state.take(self._at, 0),
@@ -214,6 +221,24 @@ class FiniteStream:
         """The next moment of every episode: `send`, then `receive`."""
         self.send(actions)
         return self.receive()
+
+    def bookmark(self) -> dict[str, Any]:
+        """Where each episode is, and each env's dice."""
+        dice = [rng.bit_generator.state for rng in self._rngs]
+        return {"at": self._at.tolist(), "moves": self._moves.tolist(), "dice": dice}
+
+    def resume(self, bookmark: dict[str, Any], actions: Sequence[np.ndarray | None]) -> Step | None:
+        """Go on from there; nothing has to be played again.  `visits` begins anew."""
+        at, moves = (np.array(bookmark[name], np.int64) for name in ("at", "moves"))
+        self._rngs = [generator(state) for state in bookmark["dice"]]
+        if not len(at) == len(moves) == len(self._rngs) == len(actions) == self.n_envs:
+            raise ValueError(f"{len(at)} environments were saved, here are {self.n_envs}")
+        if ((at < 0) | (at > self._end)).any():
+            raise ValueError(f"the game has {self._end} states, the episodes are at {at.tolist()}")
+        self._at, self._moves = at, moves
+        self._over = np.array([played is None for played in actions])
+        no = np.zeros(self.n_envs, bool)
+        return self._seen(no.astype(np.float32), no, no, no)
 
     def visits(self, state: State) -> np.ndarray:
         """How often each joint action was played at a state so far, [A_1..A_N]."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +58,35 @@ class EnvMaker:
         for text in wrappers:
             _call(text)
         return cls(env, given, tuple(wrappers))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; "words": the arguments as the command line takes them, tuples and all."""
+        words = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return {
+            "env": self.env,
+            "arguments": self.arguments,
+            "wrappers": list(self.wrappers),
+            "words": words,
+        }
+
+    @classmethod
+    def from_json(cls, told: Any) -> EnvMaker:
+        """What `to_json` wrote; ValueError for what is no such thing.
+
+        A file is not trusted as a command line is: what it names must be an environment's module,
+        not a function of Python's own.
+        """
+        try:
+            made = cls.parse(told["env"], told["words"], told["wrappers"])
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"this names no environment: {told!r}") from error
+        for name in (made.env, *made.wrappers):
+            top = name.split(":")[0].split(".")[0].strip()
+            if name.split(":")[0].endswith(".py"):
+                continue
+            if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+                raise ValueError(f"{name!r} is Python's own: no environment is made by it")
+        return made
 
     @property
     def name(self) -> str:

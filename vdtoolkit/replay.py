@@ -78,6 +78,7 @@ class EpisodeReplay:
         self.n_stored = 0  # episodes held
         self.n_added = 0  # episodes ever stored
         self.n_lost = 0  # episodes dropped because their environment broke
+        self.serial = 0  # the number of the next episode to be stored; those held have the last
         self._stored = np.zeros((capacity, 2), np.int32)  # rows of the episode in each slot
         self._moves = np.zeros(capacity, np.int64)  # its length
         self._open = np.zeros((0, 2), np.int32)  # [E, .] rows of the open episodes
@@ -166,6 +167,7 @@ class EpisodeReplay:
         self._moments[env] = 0
         self.n_added += 1
         self.n_stored += 1
+        self.serial += 1
 
     def _drop_oldest(self) -> None:
         slot = self._slots(0)
@@ -231,15 +233,32 @@ class EpisodeReplay:
 
     # -- as plain data --------------------------------------------------------------------
 
-    def stored(self) -> Columns:
+    def stored(self, skip: int = 0) -> Columns:
         """What is held, without padding: each episode's moments in a row, the oldest first.
 
-        "moves": [n_stored], each episode's length.
+        "moves": [n_stored - skip], each episode's length.  skip: leave out so many of the oldest.
         """
-        which = self._slots(np.arange(self.n_stored))
-        moves = self._moves[which]
-        rows = self._stored[which][np.arange(self._stored.shape[1]) <= moves[:, None]]
-        return {name: c.take(rows, 0) for name, c in self.columns.items()} | {"moves": moves}
+        which = self._slots(np.arange(skip, self.n_stored))
+        return self._without_padding(self._stored[which], self._moves[which] + 1)
+
+    def opened(self) -> Columns:
+        """The open episodes so far, likewise; "moments": [E], how many each has, 0 once over."""
+        columns = self._without_padding(self._open, self._moments)
+        columns["moments"] = columns.pop("moves") + 1
+        return columns
+
+    def actions_so_far(self) -> list[np.ndarray | None]:
+        """Of each of the E envs the open episode's actions [t, N]; None where it is over."""
+        played = self.columns["actions"]
+        return [
+            played[self._open[e, 1:n]].astype(np.int64) if n else None
+            for e, n in enumerate(self._moments.tolist())
+        ]
+
+    def _without_padding(self, rows: np.ndarray, moments: np.ndarray) -> Columns:
+        """Columns of the first moments of episodes that are lists of rows, [K, .] and [K]."""
+        taken = rows[np.arange(rows.shape[1]) < moments[:, None]]
+        return {name: c.take(taken, 0) for name, c in self.columns.items()} | {"moves": moments - 1}
 
     def fill(self, stored: Columns, n_added: int) -> None:
         """Take over, when empty, what `stored` gave; n_added: episodes ever stored."""
@@ -253,12 +272,26 @@ class EpisodeReplay:
             column[rows] = stored[name]
         self._fresh += total
         self.n_added, self.n_stored = n_added, len(moves)
+        self.serial = self.n_stored
         slots = self._slots(np.arange(len(moves)))
         self._moves[slots] = moves
         width = max(int(moves.max(initial=0)) + 1, self._stored.shape[1])
         self._stored = np.zeros((self.capacity, width), np.int32)
         for slot, end, n in zip(slots, ends, moves, strict=True):
             self._stored[slot, : n + 1] = rows[end - n - 1 : end]
+
+    def reopen(self, opened: Columns) -> None:
+        """Take over, when none is open, the open episodes that `opened` gave."""
+        moments = opened["moments"]
+        total, e = int(moments.sum()), len(moments)
+        rows = self._take(total).astype(np.int64)  # also where there are none
+        for name, column in self.columns.items():
+            column[rows] = opened[name]
+        self._open = np.zeros((e, self._stored.shape[1]), np.int32)
+        while self._open.shape[1] < moments.max(initial=0):
+            self._lengthen()
+        self._open[np.arange(self._open.shape[1]) < moments[:, None]] = rows
+        self._moments, self._envs = moments.astype(np.int64), np.arange(e)
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies: the columns only as far as they were written."""

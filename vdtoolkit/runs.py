@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vdtoolkit.agents import Agents
+from vdtoolkit.files import write_json, write_whole
 from vdtoolkit.training import Evaluation
 
 
@@ -81,6 +81,16 @@ class Score:
             "lost": self.lost,
         }
 
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Score:
+        """What `to_json` wrote."""
+        low, high = told["interval"]
+        mean, low, high, length = (
+            math.nan if x is None else float(x) for x in (told["mean"], low, high, told["length"])
+        )
+        moves, n, lost = (int(told[name]) for name in ("moves", "n", "lost"))
+        return cls(moves, mean, low, high, n, told["of"], told["win_rate"], length, lost)
+
 
 @dataclass
 class Run:
@@ -128,6 +138,16 @@ class Run:
             "final": self.final.to_json() if self.final else None,
         }
 
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Run:
+        """What `to_json` wrote."""
+        names = [f.name for f in dataclasses.fields(cls) if f.name not in ("curve", "final")]
+        return cls(
+            **{name: told[name] for name in names},
+            curve=[Score.from_json(score) for score in told["curve"]],
+            final=Score.from_json(told["final"]) if told["final"] else None,
+        )
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -160,9 +180,8 @@ class TrainResult:
 
     def write(self, folder: Path) -> None:
         """result.json and curve.csv."""
-        text = json.dumps(self.to_json(), allow_nan=False, indent=1)
-        (folder / "result.json").write_text(text + "\n", encoding="utf-8")
-        self._write_curve(folder / "curve.csv")
+        write_json(folder / "result.json", self.to_json())
+        write_whole(folder / "curve.csv", self._write_curve)
 
     def _write_curve(self, path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,10 +14,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from vdtoolkit.finite import FiniteStream, is_finite
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
-from vdtoolkit.team_env import TeamEnv, team_space
+from vdtoolkit.team_env import CannotComeBackError, Place, TeamEnv, team_space
 from vdtoolkit.workers import WorkerStream, usable_cores
 
 EnvFn = Callable[[], Any]
+OTHERS = "a vector environment of others keeps no account of its episodes"
 WORTH_A_MESSAGE = 0.5e-3  # seconds of play for which a vector step is sent to other processes
 
 
@@ -44,8 +45,55 @@ class Stream(Protocol):
     def step(self, actions: np.ndarray) -> Step:
         """The next moment of every episode: `send`, then `receive`."""
 
+    def bookmark(self) -> dict[str, Any]:
+        """Where it is, between two steps, as plain data; beside it actions of open episodes."""
+
+    def resume(self, bookmark: dict[str, Any], actions: Sequence[np.ndarray | None]) -> Step | None:
+        """Go on from there: the present moment again, of rows whose episode is not over.
+
+        actions: each env's in its open episode, [t, N], None where it is over.  Returns None
+        where all are; CannotComeBackError where envs cannot: `reset` then begins new episodes.
+        """
+
     def close(self) -> None:
         """Close the envs."""
+
+
+class Begun:
+    """Which episode each of E envs is at: its seed and how many it has begun from that."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.seeds = [int(seed) for seed in seeds]  # [E]
+        self.episodes = [-1] * len(self.seeds)  # [E], the number of the present one
+
+    def count(self, step: Step) -> None:
+        """Rows that are `first` are at their next episode."""
+        for e in np.flatnonzero(step.first & ~step.last).tolist():
+            self.episodes[e] += 1
+
+    def places(self, actions: Sequence[np.ndarray | None]) -> list[Place]:
+        """Where `TeamEnv`s take up play."""
+        return list(zip(self.seeds, self.episodes, actions, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"seeds": list(self.seeds), "episodes": list(self.episodes)}
+
+    @classmethod
+    def at(cls, places: Sequence[Place]) -> Begun:
+        """What `places` came from."""
+        made = cls([seed for seed, _, _ in places])
+        made.episodes = [episode for _, episode, _ in places]
+        return made
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any], n_envs: int) -> Begun:
+        """What `to_json` wrote; ValueError where that is not so many envs."""
+        made = cls(told["seeds"])
+        made.episodes = [int(n) for n in told["episodes"]]
+        if not len(made.seeds) == len(made.episodes) == n_envs:
+            raise ValueError(f"{len(made.seeds)} environments were saved, here are {n_envs}")
+        return made
 
 
 class VectorStream:
@@ -72,6 +120,7 @@ class VectorStream:
         """E new episodes from these seeds; of envs that take one seed for all, the first."""
         each = isinstance(self.envs, SyncVectorEnv | AsyncVectorEnv)
         each = each or getattr(self.envs, "seeds_each", False)
+        self._begun = Begun(seeds)
         seen, info = self.envs.reset(seed=seeds if each else seeds[0])  # type: ignore[arg-type]
         zeros = np.zeros(self.n_envs, bool)
         self._over = ~zeros
@@ -95,6 +144,35 @@ class VectorStream:
         self.send(actions)
         return self.receive()
 
+    def bookmark(self) -> dict[str, Any]:
+        """Each env's seed, and which of its episodes it plays."""
+        return self._begun.to_json()
+
+    def resume(self, bookmark: dict[str, Any], actions: Sequence[np.ndarray | None]) -> Step | None:
+        """Play open episodes up to where they were."""
+        return self.play_up(Begun.from_json(bookmark, self.n_envs).places(actions))
+
+    def play_up(self, places: list[Place]) -> Step:
+        """The moment at these places, one an env."""
+        zeros, over = np.zeros(self.n_envs, bool), np.array([p[2] is None for p in places])
+        if isinstance(self.envs, SyncVectorEnv | AsyncVectorEnv):
+            try:
+                self.envs.get_attr("resume_at")
+            except AttributeError:
+                raise CannotComeBackError(OTHERS) from None
+            self.envs.set_attr("resume_at", places)
+            try:
+                seen, info = self.envs.reset(seed=[seed for seed, *_ in places])
+            except CannotComeBackError:
+                self.envs.set_attr("resume_at", [None] * self.n_envs)
+                raise
+        elif hasattr(self.envs, "play_up"):
+            seen, info = self.envs.play_up(places), {}
+        else:
+            raise CannotComeBackError(OTHERS)
+        self._begun, self._over = Begun.at(places), zeros
+        return self._step(seen, zeros.astype(np.float32), over, zeros, info)
+
     def close(self) -> None:
         """Close the envs."""
         self.envs.close()
@@ -106,7 +184,7 @@ class VectorStream:
         if won is not None:
             told = info.get("_won", self._over) & self._over
             won = np.where(told, won, np.nan).astype(np.float32)
-        return Step(
+        step = Step(
             obs=seen["obs"].copy(),
             state=seen["state"].copy(),
             available=seen["available"].astype(bool),
@@ -118,6 +196,8 @@ class VectorStream:
             lost=np.zeros(self.n_envs, bool) if lost is None else np.array(lost, bool),
             won=won,
         )
+        self._begun.count(step)
+        return step
 
 
 class OneStream:
@@ -130,12 +210,13 @@ class OneStream:
 
     def reset(self, seed: int = 0) -> Step:
         """A new episode, seeded from (seed, 0)."""
-        self._step = self.env.begin(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        return self._step
+        own = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._begun, self._over = Begun([own]), False
+        return self._told(self.env.begin(own))
 
     def send(self, actions: np.ndarray) -> None:
         """Play on; actions [1, N], ignored where the last was `last`."""
-        self._step = self.env.begin() if self._step.last[0] else self.env.play(actions[0])
+        self._told(self.env.begin() if self._over else self.env.play(actions[0]))
 
     def receive(self) -> Step:
         """The moment that the actions sent led to."""
@@ -145,6 +226,22 @@ class OneStream:
         """The next moment of the episode: `send`, then `receive`."""
         self.send(actions)
         return self._step
+
+    def bookmark(self) -> dict[str, Any]:
+        """The env's seed, and which of its episodes it plays."""
+        return self._begun.to_json()
+
+    def resume(self, bookmark: dict[str, Any], actions: Sequence[np.ndarray | None]) -> Step | None:
+        """Play the open episode up to where it was."""
+        self._begun = Begun.from_json(bookmark, 1)
+        step = self.env.play_up(*self._begun.places(actions)[0])
+        self._over = step is None
+        return step
+
+    def _told(self, step: Step) -> Step:
+        self._step, self._over = step, bool(step.last[0])
+        self._begun.count(step)
+        return step
 
     def close(self) -> None:
         """Close the env."""
@@ -157,6 +254,8 @@ def stream(
     team: Team | None = None,
     workers: int | str = 0,
     timeout: float = 600.0,
+    *,
+    resumes: bool = False,
 ) -> Stream:
     """E environments as a stream of `Step`s.
 
@@ -172,7 +271,8 @@ def stream(
       (see `born_batched`): that plays in the place of n envs one after the other.
 
     n_envs="auto": 4 for each core, 8 to 32.  workers="auto": one for each core where a vector
-    step costs more than a message to a worker does, else 0.
+    step costs more than a message to a worker does, else 0.  resumes: it must be able to
+    `resume`, which not every env that is born batched can: such a one is played as others are.
     """
     _refuse_no_count("n_envs", n_envs, 1)
     _refuse_no_count("workers", workers, 0)
@@ -189,9 +289,11 @@ def stream(
         alone = n == 1 or born_batched(env, first.team) is not None
         workers = 0 if alone or n * _cost(first) <= WORTH_A_MESSAGE else usable_cores()
     if not workers:
-        return OneStream(first) if n == 1 else _in_a_row(env_fn, first.team, n, first)
+        if n == 1:
+            return OneStream(first)
+        return _in_a_row(env_fn, first.team, n, first, resumes=resumes)
     first.close()
-    make = partial(_in_a_row, env_fn, first.team)
+    make = partial(_in_a_row, env_fn, first.team, resumes=resumes)
     return WorkerStream(make, n, min(int(workers), usable_cores()), first.team, timeout)
 
 
@@ -200,15 +302,23 @@ def _refuse_no_count(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name}={value!r}: give a whole number from {least} on, or 'auto'")
 
 
-def _in_a_row(env_fn: EnvFn, team: Team, n_envs: int, first: TeamEnv | None = None) -> VectorStream:
+def _in_a_row(
+    env_fn: EnvFn,
+    team: Team,
+    n_envs: int,
+    first: TeamEnv | None = None,
+    *,
+    resumes: bool = False,
+) -> VectorStream:
     """So many envs played one after the other, `first` among them if it is there already.
 
     Where the env knows how to be many at once, that.
     """
     first = first or TeamEnv(env_fn(), team)
     many = born_batched(first.env, team)
-    if many is not None:
-        return VectorStream(many(n_envs), team)
+    batch = None if many is None else many(n_envs)
+    if batch is not None and (hasattr(batch, "play_up") or not resumes):
+        return VectorStream(batch, team)
     made = [first]
 
     def make() -> TeamEnv:
@@ -223,8 +333,10 @@ def born_batched(env: Any, team: Team) -> Callable[[int], VectorEnv] | None:
     `env.vector_env(n)` makes a `gymnasium.vector.VectorEnv` of n envs with the env's arguments, as
     `VectorStream` wants it.  It has `seeds_each = True` and, seeded alike, plays what n `TeamEnv`s
     would play.  Its attribute `episodes` may be set to an iterator of seeds, of which each episode
-    that begins takes the next, in order of rows.  It knows nothing of wrappers around the env, nor
-    of a team that sums its rewards or takes the joint observation for its state.
+    that begins takes the next, in order of rows.  `play_up(places)`, a `team_env.Place` an env, if
+    it has that, brings it back to where it was when a run is resumed.  It knows nothing of
+    wrappers around the env, nor of a team that sums its rewards or takes the joint observation for
+    its state.
     """
     bare = getattr(env, "unwrapped", env) is env
     plain = bare and team.reward == "mean" and team.has_state

@@ -16,6 +16,14 @@ from vdtoolkit.step import Step
 from vdtoolkit.team import Team
 
 
+class CannotComeBackError(ValueError):
+    """Envs that cannot be brought back to where they were: play goes on with new episodes."""
+
+
+# seed of the env, number of the episode, its actions so far [t, N] or None where it is over
+Place = tuple[int, int, np.ndarray | None]
+
+
 class TeamEnv(gymnasium.Env):
     """A PettingZoo team as one Gymnasium env: Dict observation, `MultiDiscrete` joint action.
 
@@ -36,18 +44,32 @@ class TeamEnv(gymnasium.Env):
         self._episode = TeamEpisode(self.team)
         self._seeds: np.random.SeedSequence | None = None
         self.seeds_once = seeds_once(env)
+        self.resume_at: Place | None = None  # where the next reset() takes up play
+        self._rests = False  # the next step() begins an episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """A new episode of the team."""
+        """A new episode of the team; with `resume_at` set, the one that was under way there."""
         super().reset(seed=seed)
+        self._rests = False
+        place, self.resume_at = self.resume_at, None
+        if place is not None:
+            step = self.play_up(*place)
+            if step is None:
+                self._rests = True
+                seen = team_space(self.team).spaces
+                return {k: np.zeros(s.shape or (), s.dtype) for k, s in seen.items()}, {}
+            return _told(step)
         return _told(self.begin(seed, options))
 
     def step(
         self, action: np.ndarray
     ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """One joint action: row indices [N]; those of agents that do not act are ignored."""
+        if self._rests:
+            seen, info = self.reset()
+            return seen, 0.0, False, False, info
         step = self.play(np.asarray(action))
         seen, info = _told(step)
         return seen, float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
@@ -61,6 +83,23 @@ class TeamEnv(gymnasium.Env):
         """`step` as a `Step` of E = 1."""
         told = self.env.step(self.team.decode(action, self._episode.acting))
         return self._episode.advance(told[0], told[1], told[2], told[3], told[4], self._state())
+
+    def play_up(self, seed: int, episode: int, actions: np.ndarray | None) -> Step | None:
+        """The episode-th episode (from 0) of an env seeded so, after these actions [t, N].
+
+        None where it was over: the next to begin is then the one after it.  An env that says
+        `metadata["seedable"] = False` cannot come back.
+        """
+        if not (getattr(self.env, "metadata", None) or {}).get("seedable", True):
+            raise CannotComeBackError("the environment says that it cannot be seeded")
+        done = actions is None
+        self._seeds = np.random.SeedSequence(seed, n_children_spawned=episode + done)
+        if actions is None:
+            return None
+        step = self.begin()
+        for action in actions:
+            step = self.play(action)
+        return step
 
     def close(self) -> None:
         """Close the team's env."""

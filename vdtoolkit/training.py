@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from vdtoolkit.agents.base import Agents
 from vdtoolkit.step import Step
 from vdtoolkit.stream import EnvFn, Stream, VectorStream, born_batched, stream
 from vdtoolkit.team import Team
-from vdtoolkit.team_env import TeamEnv
+from vdtoolkit.team_env import CannotComeBackError, TeamEnv
 
 Callback = Callable[[Agents], None]
 
@@ -91,42 +92,177 @@ def play(
     next begins; with E envs those of E - 1 episodes may wait, and so many as an episode owes are
     taken in each vector step, while worker processes play.
     """
-    if every < 1:
-        raise ValueError(f"every={every}: the callback needs at least one move between calls")
-    if not updates_per_episode >= 0:
-        raise ValueError(f"updates_per_episode={updates_per_episode}: it must be at least 0")
-    start, end, told = agents.moves, agents.moves + moves, agents.moves
-    begun, updates = agents.episodes, 0
-    at_once, may_wait = math.ceil(updates_per_episode), int(updates_per_episode * (envs.n_envs - 1))
-    metrics: dict[str, float] = {}
-
-    def owed() -> int:
-        return int(updates_per_episode * (agents.episodes - begun)) - updates
-
-    def learn(n: int) -> None:
-        nonlocal metrics, updates
-        for _ in range(n):
-            metrics, updates = agents.learn() or metrics, updates + 1
-
-    if callback is not None:
-        callback(agents)
-    step = envs.reset(seed)
-    tally = Tally(step)
-    agents.begin_steps(step)
-    while agents.moves < end:
-        envs.send(agents.act_steps())
-        learn(min(owed(), at_once))
-        step = envs.receive()
-        agents.observe_steps(step)
-        learn(owed() - (may_wait if agents.moves < end else 0))
-        done = tally.add(step)
-        if monitor is not None:
-            monitor(tally.report(done, agents.moves - start, envs.n_restarts, metrics))
-        if callback is not None and agents.moves - told >= every:
-            told += (agents.moves - told) // every * every
-            callback(agents)
+    loop = Loop(
+        agents,
+        envs,
+        moves,
+        updates_per_episode=updates_per_episode,
+        seed=seed,
+        callback=callback,
+        every=every,
+        monitor=monitor,
+    )
+    metrics = loop.run()
     agents.reset()
     return metrics
+
+
+class Loop:
+    """`play` as an object: what it knows between two vector steps can be written down.
+
+    keeper(loop) is called there, before a callback that is due.
+    """
+
+    def __init__(
+        self,
+        agents: Agents,
+        envs: Stream,
+        moves: int,
+        *,
+        updates_per_episode: float = 1.0,
+        seed: int = 0,
+        callback: Callback | None = None,
+        every: int = 1000,
+        monitor: Monitor | None = None,
+        keeper: Callable[[Loop], None] | None = None,
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every={every}: the callback needs at least one move between calls")
+        if not updates_per_episode >= 0:
+            raise ValueError(f"updates_per_episode={updates_per_episode}: it must be at least 0")
+        self.agents, self.envs, self.seed = agents, envs, seed
+        self.callback, self.every, self.monitor = callback, every, monitor
+        self.keeper = keeper
+        self.updates_per_episode = updates_per_episode
+        self.at_once = math.ceil(updates_per_episode)
+        self.may_wait = int(updates_per_episode * (envs.n_envs - 1))
+        self.start, self.end, self.told = agents.moves, agents.moves + moves, agents.moves
+        self.begun, self.updates = agents.episodes, 0  # updates: owed and taken, by this loop
+        self.metrics: dict[str, float] = {}
+        self.tally: Tally | None = None  # None before the first moment
+        self.spent = dict.fromkeys(STAGES, 0.0)  # seconds
+        self.between = True  # two steps: only then it can be written down
+
+    def run(self) -> dict[str, float]:
+        """Play and learn to the end, from the start or from where `resume` left it."""
+        agents = self.agents
+        if self.tally is None:
+            if self.callback is not None:
+                self.callback(agents)
+            step = self.envs.reset(self.seed)
+            self.tally = Tally(step)
+            agents.begin_steps(step)
+        else:
+            self._call_back()
+        while agents.moves < self.end:
+            self._step()
+            if self.keeper is not None:
+                self.keeper(self)
+            self._call_back()
+        return self.metrics
+
+    def _step(self) -> None:
+        """One move of every env, and the gradient steps that are due."""
+        agents, envs, spent, clock = self.agents, self.envs, self.spent, time.perf_counter
+        assert self.tally is not None
+        self.between = False
+        began = clock()
+        actions = agents.act_steps()
+        acted = clock()
+        envs.send(actions)
+        sent = clock()
+        self._learn(min(self._owed(), self.at_once))
+        learned = clock()
+        step = envs.receive()
+        received = clock()
+        agents.observe_steps(step)
+        stored = clock()
+        self._learn(self._owed() - (self.may_wait if agents.moves < self.end else 0))
+        done = self.tally.add(step)
+        if self.monitor is not None:
+            moves = agents.moves - self.start
+            self.monitor(self.tally.report(done, moves, envs.n_restarts, self.metrics))
+        self.between = True
+        spent["act"] += acted - began
+        spent["env"] += sent - acted + received - learned
+        spent["store"] += stored - received
+        spent["learn"] += learned - sent + clock() - stored
+
+    def _owed(self) -> int:
+        return int(self.updates_per_episode * (self.agents.episodes - self.begun)) - self.updates
+
+    def _learn(self, n: int) -> None:
+        for _ in range(n):
+            self.metrics = self.agents.learn() or self.metrics
+            self.updates += 1
+
+    def _call_back(self) -> None:
+        agents = self.agents
+        if self.callback is not None and agents.moves - self.told >= self.every:
+            self.callback(agents)
+            self.told += (agents.moves - self.told) // self.every * self.every
+
+    # -- written down and taken up again ----------------------------------------------------
+
+    def bookmark(self) -> dict[str, Any]:
+        """Where it is, as plain data; what agents know is not part of it."""
+        assert self.tally is not None
+        names = ("start", "end", "told", "begun", "updates", "metrics")
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "tally": self.tally.to_json(), "envs": self.envs.bookmark()}
+
+    def resume(self, bookmark: dict[str, Any], *, anew: bool = False) -> str:
+        """Go on from there with agents that are as they were then.
+
+        Open episodes are played up to where they were.  anew: they are given up instead and new
+        ones begin, as where envs cannot come back to where they were; the text returned says why,
+        and is empty where nothing was given up.
+        """
+        agents = self.agents
+        for name in ("start", "end", "told", "begun", "updates"):
+            setattr(self, name, int(bookmark[name]))
+        self.metrics = {str(k): float(v) for k, v in bookmark["metrics"].items()}
+        assert agents.replay is not None and agents._moment is not None
+        moment = agents._moment
+        self.tally = Tally.from_json(bookmark["tally"], moment)
+        if anew:
+            return self._begin_anew("as was asked for")
+        try:
+            here = self.envs.resume(bookmark["envs"], agents.replay.actions_so_far())
+        except CannotComeBackError as error:
+            return self._begin_anew(str(error))
+        if here is not None:
+            refuse_elsewhere(here, moment)
+        return ""
+
+    def _begin_anew(self, why: str) -> str:
+        """New episodes in the place of the open ones, from seeds that were not used before."""
+        agents = self.agents
+        assert self.tally is not None
+        fresh = np.random.SeedSequence([self.seed, agents.moves]).generate_state(1)[0]
+        step = self.envs.reset(int(fresh))
+        self.tally.add(step)
+        agents.begin_steps(step)
+        return why
+
+
+STAGES = ("env", "act", "store", "learn")
+
+
+def refuse_elsewhere(here: Step, moment: Step) -> None:
+    """ValueError where envs that were played up show another moment than the one written down."""
+    going_on = np.flatnonzero(~moment.last)
+    for name in ("obs", "state", "available", "alive"):
+        seen, saved = (getattr(step, name)[going_on] for step in (here, moment))
+        unlike = seen.shape != saved.shape or not np.array_equal(
+            seen, saved, equal_nan=saved.dtype.kind == "f"
+        )
+        if unlike:
+            raise ValueError(
+                f"the environment did not come back to where it was: its {name} after the same "
+                "seeds and actions is another one now.  Either it has changed, or not all of its "
+                "chance comes from reset(seed=...); give up the open episodes with --new-episodes"
+            )
 
 
 class Tally:
@@ -146,6 +282,21 @@ class Tally:
         over = step.last & ~step.first
         self.lost += int((over & step.lost).sum())
         return np.flatnonzero(over & ~step.lost)
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers of the episodes in progress, as plain data."""
+        returns, lengths = self.returns.tolist(), self.lengths.tolist()
+        return {"returns": returns, "lengths": lengths, "lost": self.lost}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any], step: Step) -> Tally:
+        """What `to_json` wrote at this moment."""
+        made = cls(step)
+        made.returns = np.array(told["returns"], np.float64)
+        made.lengths, made.lost = np.array(told["lengths"], np.int64), int(told["lost"])
+        if not len(made.returns) == len(made.lengths) == step.n_envs:
+            raise ValueError(f"{len(made.returns)} returns of {step.n_envs} environments")
+        return made
 
     def report(
         self, done: np.ndarray, moves: int, restarts: int, metrics: dict[str, float]

@@ -7,6 +7,7 @@ started again: its open episodes are lost, the others go on untouched.
 
 from __future__ import annotations
 
+import json
 import multiprocessing as mp
 import os
 import pickle
@@ -17,7 +18,7 @@ import time
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
@@ -29,9 +30,11 @@ from gymnasium.vector.utils import CloudpickleWrapper
 
 from vdtoolkit.step import Step
 from vdtoolkit.team import Team
+from vdtoolkit.team_env import CannotComeBackError
 
 RETRIES = 3  # restarts in a row, no episode completed between, before it counts as a bug
 RESET, STEP, CLOSE, DONE = b"reset", b"step", b"close", b"done"
+RESUME = b"resume "  # and places as JSON
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PLAYED = ("obs", "state", "available", "alive", "reward", "terminated", "truncated", "lost", "won")
 
@@ -68,6 +71,7 @@ class WorkerStream:
         self.team, self.n_envs, self.timeout = team, n_envs, timeout
         self.n_restarts = 0  # of all workers since the start
         self._seed = 0
+        self._episodes = np.full(n_envs, -1)  # which of its episodes each env plays
         self._sent = False  # and not yet received
         layout = _layout(team, n_envs)
         context = mp.get_context("spawn")  # a fork would copy locks that torch's threads hold
@@ -95,6 +99,7 @@ class WorkerStream:
         for worker in self._workers:
             worker.fresh, worker.restarts, worker.failures = True, 0, 0
         self._over = np.ones(self.n_envs, bool)
+        self._episodes = np.full(self.n_envs, -1)
         return self.step(np.zeros_like(self._arrays["actions"]))
 
     def send(self, actions: np.ndarray) -> None:
@@ -121,12 +126,49 @@ class WorkerStream:
             del told["won"]
         step = Step(first=self._over, **told)
         self._over = step.last
+        self._episodes += step.first & ~step.last
         whole = step.last & ~step.lost
         if whole.any():
             for worker in self._workers:
                 if whole[worker.rows].any():
                     worker.failures = 0
         return step
+
+    def bookmark(self) -> dict[str, Any]:
+        """Each env's seed, which of its episodes it plays, and how often it was started again."""
+        restarts = np.zeros(self.n_envs, np.int64)
+        for worker in self._workers:
+            restarts[worker.rows] = worker.restarts
+        each = {"seeds": self._arrays["seeds"], "episodes": self._episodes, "restarts": restarts}
+        plain = {name: values.tolist() for name, values in each.items()}
+        return {**plain, "seed": self._seed, "n_restarts": self.n_restarts}
+
+    def resume(self, bookmark: dict[str, Any], actions: Sequence[np.ndarray | None]) -> Step | None:
+        """Play open episodes up to where they were, each worker its own."""
+        told = {name: bookmark[name] for name in ("seeds", "episodes")}
+        # of a run that was played without workers so far there are no restarts
+        restarts = np.array(bookmark.get("restarts", [0] * self.n_envs), np.int64)
+        if {len(restarts), *map(len, told.values())} != {self.n_envs}:
+            raise ValueError(f"{len(restarts)} environments were saved, here are {self.n_envs}")
+        self._seed, self.n_restarts = bookmark.get("seed", 0), bookmark.get("n_restarts", 0)
+        self._arrays["seeds"][:] = told["seeds"]
+        self._episodes = np.array(told["episodes"], np.int64)
+        plain = [None if played is None else played.tolist() for played in actions]
+        places = list(zip(told["seeds"], told["episodes"], plain, strict=True))
+        for worker in self._workers:
+            worker.restarts = int(restarts[worker.rows].max())
+            worker.tell(RESUME + json.dumps(places[worker.rows]).encode())
+        deadline = time.monotonic() + self.timeout
+        failures = [worker.answer(deadline) for worker in self._workers]
+        for failure in filter(None, failures):
+            if not isinstance(failure[0], CannotComeBackError):
+                self.close()
+            raise failure[0] or WorkerError(f"a worker process did not resume: {failure[1]}")
+        for worker in self._workers:
+            worker.fresh = False
+        self._over = np.array([played is None for played in actions])
+        seen = {name: self._arrays[name].copy() for name in PLAYED}
+        return Step(first=np.zeros(self.n_envs, bool), **seen)
 
     @property
     def n_workers(self) -> int:
@@ -172,6 +214,7 @@ class WorkerStream:
         for e in range(worker.rows.start, worker.rows.stop):
             seeds = np.random.SeedSequence(self._seed, spawn_key=(e, worker.restarts))
             self._arrays["seeds"][e] = seeds.generate_state(1)[0]
+            self._episodes[e] = -1
         self._lose(worker.rows)
         worker.start()
 
@@ -257,6 +300,14 @@ def _work(
         while (told := pipe.recv_bytes()) != CLOSE:
             if told == RESET:
                 step = envs.begin(arrays["seeds"].tolist())
+            elif told.startswith(RESUME):
+                places = json.loads(told.removeprefix(RESUME))
+                places = [(s, k, a if a is None else np.array(a)) for s, k, a in places]
+                try:
+                    step = envs.play_up(places)
+                except CannotComeBackError as error:
+                    pipe.send_bytes(_last_words(error))
+                    continue
             else:
                 step = envs.step(arrays["actions"])
             for name in PLAYED:

@@ -17,7 +17,9 @@ from vdtoolkit.commands.entry import from_here
 TWO_STEP = ["--env", "vdtoolkit.envs.two_step_v0"]
 SMALL = ["--batch-size", "4", "--hidden-dim", "8", "--n-envs", "2", "--workers", "0"]
 FAST = [*SMALL, "--eval-episodes", "3", "--final-episodes", "6"]
-FILES = ["curve.csv", "curve.png", "result.json", "team.safetensors"]
+OF_ALL = ["curve.csv", "curve.png", "result.json"]
+OF_ONE = ["config.json", "metrics.jsonl", "passport.json", "status.json", "timing.jsonl"]
+FILES = sorted([*OF_ALL, *OF_ONE, "team.safetensors"])
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +107,9 @@ def test_seeds_get_a_folder_each_and_one_curve(tmp_path, capsys):
     seeds = ["--seed", "4", "--seeds", "2"]
     assert train(*TWO_STEP, *FAST, *seeds, "--moves", "30", "--out", tmp_path) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *FILES[:3],
-        *("seed-4", "seed-5"),
+        "config.json",
+        *OF_ALL,
+        *("seed-4", "seed-5", "status.json"),
     ]
     assert [run["seed"] for run in told(tmp_path)["runs"]] == [4, 5]
     assert told(tmp_path)["final"]["of"] == "seeds"

@@ -59,6 +59,14 @@ class Actor:
         """Actions [E, N] at one moment of E episodes; rows that are `first` have no memory."""
         return self._choose(step.obs, step.available, step.first)
 
+    def memory(self) -> dict[str, np.ndarray]:
+        """What it remembers of the episodes it plays: its carry and its last actions."""
+        return {"carry": self._carry, "last": self._last}
+
+    def remember(self, told: dict[str, np.ndarray]) -> None:
+        """Take over what `memory` gave."""
+        self._carry, self._last = told["carry"].copy(), told["last"].copy()
+
     def _choose(self, obs: np.ndarray, available: np.ndarray, first: np.ndarray) -> np.ndarray:
         net = self._net()
         if len(self._carry) != len(obs):
@@ -83,7 +91,7 @@ class Actor:
         seen, last, carry = given
         with torch.inference_mode():
             utilities, carry = net(seen.unsqueeze(1), last.unsqueeze(1), carry)
-            self._carry = carry.cpu().numpy()
+            self._carry = np.ascontiguousarray(carry.cpu().numpy())  # as one that was saved lies
             return utilities.qs.squeeze(1).cpu().numpy()
 
 

@@ -17,7 +17,7 @@ from vdtoolkit.config import Config as AnyConfig
 from vdtoolkit.config import with_overrides
 from vdtoolkit.episode import TeamEpisode
 from vdtoolkit.networks import AgentNet, Utilities
-from vdtoolkit.replay import EpisodeReplay
+from vdtoolkit.replay import Columns, EpisodeReplay
 from vdtoolkit.step import Step, TeamSpec
 from vdtoolkit.team import Team
 from vdtoolkit.vision import mixer_front
@@ -226,6 +226,32 @@ class Agents:
         self.episodes += self.replay.append(self._actions, step, self.note(step))
         self._moment, self._actions = step, None
 
+    def in_progress(self) -> Columns:
+        """The open episodes as arrays by name, between two steps: for a run's checkpoint.
+
+        An algorithm that keeps more of them than the replay does adds it here and in `go_on`.
+        """
+        replay, actor, moment = self.replay, self.actor_in_training, self._moment
+        assert replay is not None and actor is not None and moment is not None
+        parts = {"moment": vars(moment), "actor": actor.memory(), "replay": replay.opened()}
+        return {
+            f"{part}.{name}": value
+            for part, told in parts.items()
+            for name, value in told.items()
+            if value is not None
+        }
+
+    def go_on(self, told: Columns) -> None:
+        """Take over the open episodes that `in_progress` gave; the rest is there already."""
+        parts: dict[str, Columns] = {}
+        for key, value in told.items():
+            part, name = key.split(".", 1)
+            parts.setdefault(part, {})[name] = value
+        assert self.replay is not None and self.actor_in_training is not None
+        self.replay.reopen(parts["replay"])
+        self.actor_in_training.remember(parts["actor"])
+        self._moment, self._actions = Step(**parts["moment"]), None
+
     def learn(self) -> dict[str, float]:
         """One gradient step and its metrics; {} while there is too little to learn from."""
         batch = self.draw()
@@ -274,6 +300,15 @@ class Agents:
         """Networks and replay, once the size of the state is known."""
         if self.replay is not None:
             return
+        c = self.config
+        self.online = self._networks().to(self.device)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
+        self.replay = self.empty_replay()
+        self.actor_in_training = self._actor(True, self._explore_rng)
+
+    def _networks(self) -> Networks:
+        """New networks, by the team's own seed."""
         spec, c = self.team.spec, self.config
         with torch.random.fork_rng(devices=[]):
             # not torch.manual_seed: it would seed the accelerators' global generators as well
@@ -295,11 +330,7 @@ class Agents:
                 reads_state=self.reads_state,
                 reads_obs=self.reads_obs,
             )
-            self.online = Networks(agent, self.build_mixer(seen), front).to(self.device)
-        self.target = copy.deepcopy(self.online).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=c.lr, fused=FUSED)
-        self.replay = self.empty_replay()
-        self.actor_in_training = self._actor(True, self._explore_rng)
+            return Networks(agent, self.build_mixer(seen), front)
 
     def empty_replay(self) -> EpisodeReplay:
         """Where this team's episodes go."""

@@ -325,6 +325,17 @@ class FreshEpisodes(EpisodeReplay):
         super().fill(stored, n_added)
         self._numbers = list(range(self.n_stored))
 
+    def opened(self) -> Columns:
+        """As ever, and in which order episodes began."""
+        order = {"number": self._number, "begun": np.array([self._begun])}
+        return super().opened() | order | {"numbers": np.array(self._numbers, np.int64)}
+
+    def reopen(self, opened: Columns) -> None:
+        """Take over what `opened` gave."""
+        super().reopen(opened)
+        self._number, self._begun = opened["number"].copy(), int(opened["begun"][0])
+        self._numbers = opened["numbers"].tolist()
+
     def _enumerate(self, envs: np.ndarray) -> None:
         self._number[envs] = self._begun + np.arange(len(envs))
         self._begun += len(envs)

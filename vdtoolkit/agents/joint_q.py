@@ -136,7 +136,7 @@ class JointActor(Actor):
         seen, last, carry, available, alive = given
         with torch.inference_mode():
             utilities, carry = net(seen.unsqueeze(1), last.unsqueeze(1), carry)
-            self._carry = carry.cpu().numpy()
+            self._carry = np.ascontiguousarray(carry.cpu().numpy())
             here = Utilities(utilities.qs[:, 0], utilities.hidden[:, 0])
             view = View(seen, seen, available, alive)  # no state: nobody acts on it
             return self.agents.preferences(self.agents.online, here, view).cpu().numpy()

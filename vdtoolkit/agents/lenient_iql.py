@@ -32,9 +32,11 @@ from torch import Tensor, nn
 from vdtoolkit.agents.iql import IQLAgents
 from vdtoolkit.batch import EpisodeBatch
 from vdtoolkit.config import Config
+from vdtoolkit.replay import Columns
 from vdtoolkit.step import Step, TeamSpec
 
 Visit = tuple[np.ndarray, np.ndarray, np.ndarray]  # codes, actions, alive of one move, [N] each
+VISITS = ("codes", "actions", "alive")
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,21 @@ class LenientIQLAgents(IQLAgents):
         told = (codes, actions, c.cooling * c.trace**before_end * alive)
         self.online.mixer.cool(*(torch.as_tensor(x, device=self.device) for x in told))
         self.online.mixer.ceiling.mul_(c.ceiling_decay)
+
+    def in_progress(self) -> Columns:
+        """As ever, and what was visited in the open episodes, one after another."""
+        visits = [visit for visited in self._visited for visit in visited]
+        parts = zip(*visits, strict=True) if visits else [np.zeros((0, 0))] * 3
+        told = {f"visited.{n}": np.array(x) for n, x in zip(VISITS, parts, strict=True)}
+        lengths = np.array([len(visited) for visited in self._visited], np.int64)
+        return super().in_progress() | told | {"visited.lengths": lengths}
+
+    def go_on(self, told: Columns) -> None:
+        """Take over what `in_progress` gave."""
+        super().go_on(told)
+        visits = iter(zip(*(told[f"visited.{name}"] for name in VISITS), strict=True))
+        lengths = told["visited.lengths"].tolist()
+        self._visited = [[next(visits) for _ in range(n)] for n in lengths]
 
     def weights(self, batch: EpisodeBatch, error: Tensor) -> Tensor:
         """1, and 1 - l where the target lies below: [B, T, N].

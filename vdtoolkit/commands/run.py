@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import signal
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from vdtoolkit.agents import Agents, IQLAgents
 from vdtoolkit.commands.show import Display
 from vdtoolkit.making import EnvMaker
+from vdtoolkit.rundir import Record, RunFolder, Window, score_of
 from vdtoolkit.runs import Run, Score
-from vdtoolkit.stream import stream
+from vdtoolkit.stream import Stream, stream
 from vdtoolkit.team import Team
-from vdtoolkit.training import evaluate, play
+from vdtoolkit.training import Loop, Report, evaluate
 
 # evaluations play episodes of their own, the same for random and trained teams
 CURVE_SEEDS, FINAL_SEEDS = 1_000_000, 2_000_000
 SIDE_BY_SIDE = 8  # environments in which they are played; decides nothing but the speed
+AT_MOST = 0.01  # of the time goes into checkpoints, however large they are
+LINES = 200  # about training, over a whole run
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long, on what, and how often it is evaluated."""
+    """How long, on what, and how often it is evaluated and written down."""
 
     moves: int
     n_envs: int | str
@@ -34,6 +41,7 @@ class Settings:
     eval_every: int
     eval_episodes: int
     final_episodes: int
+    checkpoint_seconds: float = 30.0
 
     @classmethod
     def of(cls, options: Any) -> Settings:
@@ -42,6 +50,11 @@ class Settings:
         given = {name: getattr(options, name) for name in names}
         given["eval_every"] = options.eval_every or max(1, options.moves // 20)
         return cls(**given)
+
+    @property
+    def log_every(self) -> int:
+        """Moves between two lines about training."""
+        return max(1, self.moves // LINES)
 
 
 def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Score:
@@ -58,47 +71,256 @@ def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Scor
     return Score.from_evaluation(told)
 
 
-def train_run(run: Run, agents: Agents, maker: EnvMaker, settings: Settings, show: Display) -> None:
-    """Train one team; whatever stops it, `run` tells how far it came."""
-    show.begin(agents.seed)
-    clock = Clock()
-    try:
-        envs = stream(maker, settings.n_envs, agents.team, settings.workers)
-        run.n_envs, run.workers = envs.n_envs, getattr(envs, "n_workers", 0)
+class Interrupts:
+    """Ctrl-C and SIGTERM: a KeyboardInterrupt at once, or, while `wait` is set, once asked for it.
+
+    A second one does not wait.  In another thread than the main one signals are others' matter.
+    """
+
+    def __init__(self) -> None:
+        self.wait = self.asked = False
+
+    def __enter__(self) -> Interrupts:
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._told)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        if not self.wait or self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class TeamTraining:
+    """One team's training in a folder, from the start or from its last checkpoint."""
+
+    def __init__(
+        self,
+        run: Run,
+        agents: Agents,
+        maker: EnvMaker,
+        settings: Settings,
+        show: Display,
+        folder: RunFolder,
+        interrupts: Interrupts,
+    ) -> None:
+        self.run, self.agents, self.maker, self.settings = run, agents, maker, settings
+        self.show, self.folder, self.interrupts = show, folder, interrupts
+        self.clock, self.window = Clock(), Window()
+        self.stages = {"evaluate": 0.0, "save": 0.0}
+        self.snapshots = folder.snapshots()
+        self.loop: Loop | None = None
+        self.record: Record | None = None
+
+    def start(self, passport: Callable[[Stream], None], *, new_episodes: bool = False) -> None:
+        """Train to the end; whatever stops it, `run` tells how far it came.
+
+        passport(envs) writes it.  new_episodes: open ones are given up.
+        """
+        run, agents, settings = self.run, self.agents, self.settings
+        self.show.begin(agents.seed)
+        told = self.snapshots.restore(agents) if self.snapshots.exists() else None
+        n_envs = settings.n_envs if told is None else int(told["n_envs"])
+        envs = stream(self.maker, n_envs, agents.team, settings.workers, resumes=True)
         try:
-            clock.start()
-            play(
+            run.n_envs, run.workers = envs.n_envs, getattr(envs, "n_workers", 0)
+            passport(envs)
+            self.loop = loop = Loop(
                 agents,
                 envs,
                 settings.moves,
                 updates_per_episode=settings.updates_per_episode,
                 seed=agents.seed,
-                callback=lambda agents: measure(run, agents, maker, settings, show, clock),
+                callback=lambda agents: self.measure(),
                 every=settings.eval_every,
-                monitor=lambda report: show.progress(report, agents.epsilon()),
+                monitor=self.watch,
+                keeper=self.keep,
             )
+            if told is None:
+                self.record = Record(self.folder.path)
+            else:
+                self.take_up(loop, told, new_episodes)
+            self.folder.say("running", agents.moves, settings.moves)
+            self.clock.start(run.seconds)
+            self.due = time.monotonic() + settings.checkpoint_seconds
+            self.interrupts.wait = True
+            loop.run()
+            self.save()
+            self.interrupts.wait = False
+            if self.interrupts.asked:
+                raise KeyboardInterrupt
         finally:
-            run.take(agents, clock.seconds())
+            if self.record is not None:
+                run.take(agents, self.clock.seconds())
             envs.close()
-        show.say(f"playing {settings.final_episodes} episodes to the end")
-        run.final = score(agents, maker, settings.final_episodes, FINAL_SEEDS)
+
+    def finish(self) -> None:
+        """The last evaluation."""
+        run, agents = self.run, self.agents
+        assert self.record is not None
+        episodes = self.settings.final_episodes
+        self.show.say(f"playing {episodes} episodes to the end")
+        with self.evaluating():
+            final = score(agents, self.maker, episodes, FINAL_SEEDS)
+        if self.window.moves < agents.moves:
+            self.record.spent(agents.moves, run.seconds, self.spent())
+        self.record.evaluated(final, final=True)
+        self.record.offsets()
+        run.final = final
+        agents.reset()  # the open episodes
         if run.curve[-1].moves < agents.moves:
-            run.curve.append(run.final)
-    except BaseException as error:
-        run.interrupted = True
-        agents.reset()  # the open episode
-        if not isinstance(error, KeyboardInterrupt):
+            run.curve.append(final)
+
+    # -- while it goes on -----------------------------------------------------------------
+
+    def watch(self, report: Report) -> None:
+        """After each vector step: the display, and now and then a line."""
+        agents, window = self.agents, self.window
+        self.show.progress(report, agents.epsilon())
+        window.take(report)
+        if report.moves - window.moves >= self.settings.log_every:
+            assert self.record is not None
+            counts = (report.moves, agents.episodes, agents.updates, agents.epsilon())
+            self.record.trained(window.line(*counts, report))
+            self.record.spent(report.moves, self.clock.seconds(), self.spent())
+
+    def measure(self) -> None:
+        """One more point of the curve; the clock stands still meanwhile."""
+        agents, run = self.agents, self.run
+        assert self.record is not None
+        with self.clock.stopped(), self.timed("evaluate"):
+            run.take(agents, self.clock.seconds())
+            with self.evaluating():
+                found = score(agents, self.maker, self.settings.eval_episodes, CURVE_SEEDS)
+            run.curve.append(found)
+            self.record.evaluated(found)
+            self.show.scored(found, run.steps_per_second)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """An interrupt comes through at once, and what is saved then is of the moment before."""
+        actors = copy.deepcopy(self.agents._actor_seeds)
+        self.interrupts.wait = False
+        try:
+            if self.interrupts.asked:
+                raise KeyboardInterrupt
+            yield
+            self.interrupts.wait = True
+        except BaseException:
+            self.agents._actor_seeds = actors
             raise
 
+    def keep(self, loop: Loop) -> None:
+        """Between two vector steps: a checkpoint where one is due, the end where one is asked."""
+        if self.interrupts.asked:
+            raise KeyboardInterrupt
+        if time.monotonic() >= self.due:
+            began = time.perf_counter()
+            self.save()
+            spent = time.perf_counter() - began
+            seconds = self.settings.checkpoint_seconds
+            self.due = time.monotonic() + (max(seconds, spent / AT_MOST) if seconds else 0.0)
 
-def measure(
-    run: Run, agents: Agents, maker: EnvMaker, settings: Settings, show: Display, clock: Clock
+    def interrupted(self) -> bool:
+        """Save where it is if it stands between two steps; whether it could."""
+        loop = self.loop
+        if loop is None or loop.tally is None or not loop.between or self.record is None:
+            return False
+        self.save()
+        return True
+
+    def save(self) -> None:
+        """A checkpoint of this very moment."""
+        run, loop, record = self.run, self.loop, self.record
+        assert loop is not None and record is not None
+        with self.timed("save"):
+            run.take(self.agents, self.clock.seconds())
+            told = {
+                "loop": loop.bookmark(),
+                "window": self.window.to_json(),
+                "offsets": record.offsets(),
+                "stages": self.spent(),
+                "seconds": run.seconds,
+                "n_envs": run.n_envs,
+            }
+            self.snapshots.write(self.agents, told)
+            self.folder.say("running", run.moves, self.settings.moves)
+
+    def take_up(self, loop: Loop, told: dict[str, Any], new_episodes: bool) -> None:
+        """Go on from what a checkpoint told."""
+        run = self.run
+        given_up = loop.resume(told["loop"], anew=new_episodes)
+        loop.spent = {name: float(told["stages"][name]) for name in loop.spent}
+        offsets = {name: int(told["offsets"][name]) for name in ("metrics", "timing")}
+        self.record = Record(self.folder.path, offsets, self.agents.moves)
+        self.window = Window(told["window"])
+        self.stages = {name: float(told["stages"][name]) for name in self.stages}
+        run.curve = [
+            score_of(line)
+            for line in self.folder.lines("metrics.jsonl")
+            if line["kind"] == "evaluation"
+        ]
+        run.seconds = float(told["seconds"])
+        run.take(self.agents, run.seconds)
+        at = f"resumed after {self.agents.moves:,} moves"
+        if given_up:
+            at += f"; open episodes are given up and new ones begin: {given_up}"
+        self.show.line(at)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a training whose state may be written down."""
+        return self.record is not None
+
+    def spent(self) -> dict[str, float]:
+        """Seconds by stage so far."""
+        return {**(self.loop.spent if self.loop else {}), **self.stages}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count these seconds."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[stage] += time.perf_counter() - began
+
+    def close(self) -> None:
+        """No more is written."""
+        if self.record is not None:
+            self.record.close()
+
+
+def train_run(
+    training: TeamTraining, passport: Callable[[Stream], None], *, new_episodes: bool = False
 ) -> None:
-    """One more point of the curve; the clock stands still meanwhile."""
-    with clock.stopped():
-        run.take(agents, clock.seconds())
-        run.curve.append(score(agents, maker, settings.eval_episodes, CURVE_SEEDS))
-        show.scored(run.curve[-1], run.steps_per_second)
+    """Train one team; whatever stops it, its folder says so and its run tells how far it came."""
+    run, agents, folder = training.run, training.agents, training.folder
+    moves = training.settings.moves
+    try:
+        training.start(passport, new_episodes=new_episodes)
+        training.finish()
+    except BaseException as error:
+        run.interrupted = True
+        stopped = isinstance(error, KeyboardInterrupt)
+        if stopped:
+            training.interrupts.wait, training.interrupts.asked = True, False  # saving goes before
+            training.interrupted()
+        agents.reset()
+        with suppress(ValueError):  # a full disk, or what was said before cannot be read
+            status, said = ("interrupted", None) if stopped else ("failed", str(error))
+            done = agents.moves if training.begun else int(folder.status().get("moves", 0))
+            folder.say(status, done, moves, said)
+        if not stopped:
+            raise
+    finally:
+        training.close()
 
 
 def score(agents: Agents, maker: EnvMaker, episodes: int, seeds: int) -> Score:
@@ -113,9 +335,9 @@ class Clock:
     def __init__(self) -> None:
         self.start()
 
-    def start(self) -> None:
-        """Begin anew."""
-        self._begun, self._left_out, self._since = time.perf_counter(), 0.0, 0.0
+    def start(self, before: float = 0.0) -> None:
+        """Begin anew, after so many seconds before."""
+        self._begun, self._left_out, self._since = time.perf_counter() - before, 0.0, 0.0
 
     def seconds(self) -> float:
         """So far."""

@@ -177,7 +177,10 @@ WRITTEN = {
     "result.json": "all numbers, versions and settings",
     "curve.csv": "the learning curve",
     "curve.png": "the learning curve beside the random team",
+    "metrics.jsonl": "evaluations and training, a line each; timing.jsonl: where the time went",
+    "passport.json": "what results depend on: versions, seeds, hardware, commit",
 }
+OF_EACH_SEED = ("team.safetensors", "metrics.jsonl", "passport.json")
 VERDICTS = {
     "above": "The trained team is above the random one: the 95 % intervals are apart.",
     "below": "The trained team is below the random one: the 95 % intervals are apart.",
@@ -195,6 +198,7 @@ def show_result(result: TrainResult, out: Path, seeds: int) -> None:
     if any(run.interrupted for run in result.runs):
         run = result.runs[-1]
         console.print(f"Interrupted after {run.moves:,} moves; the team so far is saved.")
+        console.print(f"To go on: vdtoolkit resume {out}", highlight=False, soft_wrap=True)
     if result.final is not None:
         console.print(VERDICTS[result.final.beside(result.baseline)])
     for run in result.runs:
@@ -207,7 +211,7 @@ def show_result(result: TrainResult, out: Path, seeds: int) -> None:
         )
     console.print(f"\nTeam and results are in {out}{os.sep}", highlight=False, soft_wrap=True)
     for name, what in WRITTEN.items():
-        folder = "seed-*/" if name.endswith("safetensors") and seeds > 1 else ""
+        folder = "seed-*/" if name in OF_EACH_SEED and seeds > 1 else ""
         console.print(f"  {folder + name:<24} {what}", highlight=False)
 
 

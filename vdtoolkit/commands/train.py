@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
-from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
+from vdtoolkit.checkpoint import UNFIT
+from vdtoolkit.cli import refuse
 from vdtoolkit.commands.entry import Number, Words, device_of, from_here, refused, several
-from vdtoolkit.commands.run import Settings, baseline, train_run
-from vdtoolkit.commands.show import display, show_result
+from vdtoolkit.commands.run import Interrupts, Settings, TeamTraining, baseline, train_run
+from vdtoolkit.commands.show import Display, display, show_result
+from vdtoolkit.config import Config
+from vdtoolkit.files import SavingError, read_json, write_json, write_whole
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.making import EnvMaker, versions_of
+from vdtoolkit.passport import differences, passport, versions
 from vdtoolkit.plots import plot_learning
-from vdtoolkit.runs import Run, TrainResult
+from vdtoolkit.rundir import FORMAT, RunFolder
+from vdtoolkit.runs import Run, Score, TrainResult
+from vdtoolkit.stream import Stream
 from vdtoolkit.team import Team
 from vdtoolkit.team_env import TeamEnv
 
@@ -74,6 +79,8 @@ class Options:
     """Episodes of each of them."""
     final_episodes: int = 100
     """Episodes of the last evaluation, and of the random team."""
+    checkpoint_seconds: float = 30.0
+    """Between checkpoints from which `vdtoolkit resume` goes on; longer where they are large."""
     out: Path | None = None
     """Folder for team and results; runs/train-ENV-METHOD-TIME by default."""
 
@@ -100,9 +107,17 @@ def main(arguments: list[str]) -> int:
         if options is None:
             return 0
         command = shlex.join([*PROGRAM.split(), *arguments])
-        return Training(options, command).run()
+        return run(PROGRAM, Training(Asked.of(options, command), options.out))
     except ValueError as error:
         return refused(PROGRAM, error)
+
+
+def run(program: str, training: Training) -> int:
+    """Train; the exit status."""
+    try:
+        return training.run()
+    except SavingError as error:
+        return refuse(program, f"{error}; then go on: vdtoolkit resume {training.out}")
 
 
 def _named(arguments: list[str]) -> str:
@@ -115,73 +130,258 @@ def _named(arguments: list[str]) -> str:
     return DEFAULT
 
 
-class Training:
-    """One command's work: checked when made, done by `run`."""
+@dataclass(frozen=True)
+class Asked:
+    """What a training is to be, as config.json holds it."""
 
-    def __init__(self, options: Any, command: str) -> None:
+    command: str
+    algorithm: str
+    config: Config
+    maker: EnvMaker
+    settings: Settings
+    device: str
+    reward: str
+    state: str
+    seeds: tuple[int, ...]
+    baseline_seed: int  # of the random team
+
+    @classmethod
+    def of(cls, options: Any, command: str) -> Asked:
+        """From the command's options."""
         check(options)
-        torch.set_num_threads(options.threads)
+        return cls(
+            command=command,
+            algorithm=options.algorithm,
+            config=ALGORITHMS[options.algorithm].Config(**dataclasses.asdict(options.config)),
+            maker=EnvMaker.parse(options.env, options.env_arg, options.wrap),
+            settings=Settings.of(options),
+            device=options.device,
+            reward=options.reward,
+            state=options.state,
+            seeds=tuple(range(options.seed, options.seed + options.seeds)),
+            baseline_seed=options.seed,
+        )
+
+    def one(self, seed: int) -> dict[str, Any]:
+        """Of one seed alone, as plain data."""
+        return {**dataclasses.replace(self, seeds=(seed,)).to_json(), "seed": seed}
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        rest = {"device": self.device, "reward": self.reward, "state": self.state}
+        return {
+            "format": FORMAT,
+            "kind": "train",
+            "command": self.command,
+            "algorithm": self.algorithm,
+            "config": dataclasses.asdict(self.config),
+            "env": self.maker.to_json(),
+            "settings": {**dataclasses.asdict(self.settings), **rest},
+            "seeds": list(self.seeds),
+            "baseline_seed": self.baseline_seed,
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any], path: Path) -> Asked:
+        """What `to_json` wrote; ValueError where it does not say all."""
+        try:
+            settings = dict(told["settings"])
+            rest = {name: str(settings.pop(name)) for name in ("device", "reward", "state")}
+            algorithm = known_algorithm(told["algorithm"], ALGORITHMS)
+            made = cls(
+                command=str(told["command"]),
+                algorithm=algorithm,
+                config=ALGORITHMS[algorithm].Config(**told["config"]),
+                maker=EnvMaker.from_json(told["env"]),
+                settings=Settings(**settings),
+                seeds=tuple(int(seed) for seed in told["seeds"]),
+                baseline_seed=int(told["baseline_seed"]),
+                **rest,
+            )
+            checked(made)
+        except UNFIT as error:
+            said = f"no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(
+                f"{path / 'config.json'} is not what a training needs: {said}"
+            ) from None
+        return made
+
+
+class Training:
+    """One command's work: checked when made, done by `run`.
+
+    again: the folder is a run's that was begun before.  new_episodes: open ones are given up.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        out: Path | None = None,
+        *,
+        again: bool = False,
+        new_episodes: bool = False,
+    ) -> None:
+        torch.set_num_threads(asked.settings.threads)
         from_here()
-        self.options, self.command = options, command
-        self.maker = EnvMaker.parse(options.env, options.env_arg, options.wrap)
-        self.config = ALGORITHMS[options.algorithm].Config(**dataclasses.asdict(options.config))
-        self.device = device_of(options.device)
-        self.team, self.versions = looked_at(self.maker, options.reward, options.state)
-        self.agents(options.seed)  # sizes that cannot be are refused now
-        self.settings = Settings.of(options)
-        self.out = prepare(options.out or default_folder(self.maker, options.algorithm))
+        self.asked, self.maker, self.settings = asked, asked.maker, asked.settings
+        self.again, self.new_episodes = again, new_episodes
+        self.device = device_of(asked.device)
+        self.team, self.env_versions = looked_at(self.maker, asked.reward, asked.state)
+        self.agents(asked.seeds[0])  # sizes that cannot be are refused now
+        out = out or default_folder(self.maker, asked.algorithm)
+        if not again and (out / "config.json").exists():
+            raise ValueError(
+                f"{out} holds a run already: go on with it by vdtoolkit resume {out}, or give "
+                "another folder with --out"
+            )
+        self.out = prepare(out)
 
     def agents(self, seed: int) -> Agents:
         """A new team of these settings."""
-        return ALGORITHMS[self.options.algorithm](
-            self.team, self.config, seed=seed, device=self.device
+        return ALGORITHMS[self.asked.algorithm](
+            self.team, self.asked.config, seed=seed, device=self.device
         )
 
     def run(self) -> int:
         """Train every seed and leave the folder; the exit status."""
-        options, runs = self.options, []
-        with display(self.title(), options.moves, options.seeds) as show:
-            show.say("playing the random team")
-            random = baseline(self.team, self.maker, self.settings, options.seed)
-            show.baseline(random)
-            for seed in range(options.seed, options.seed + options.seeds):
-                agents = self.agents(seed)
-                folder = self.out if options.seeds == 1 else self.out / f"seed-{seed}"
-                runs.append(Run(seed))
-                try:
-                    train_run(runs[-1], agents, self.maker, self.settings, show)
-                except Exception:
-                    show.line(f"Stopped after {agents.moves:,} moves; the team is in {folder}")
-                    raise
-                finally:  # whatever breaks, what was learned is kept
-                    if agents.replay is not None:
-                        agents.save(folder / "team.safetensors")
-                    self.write(TrainResult(self.title(), self.about(), random, runs[-1:]), folder)
-                if runs[-1].interrupted:
-                    break
-        result = TrainResult(self.title(), self.about(), random, runs)
-        if options.seeds > 1:
-            self.write(result, self.out)
-        show_result(result, self.out, options.seeds)
+        seeds, runs = self.asked.seeds, []
+        folders = {seed: self.folder(seed) for seed in seeds}
+        whole = RunFolder(self.out)
+        with whole.locked(), Interrupts() as interrupts:
+            if not self.again:
+                if len(seeds) > 1:
+                    write_json(self.out / "config.json", self.asked.to_json())
+                folders[seeds[0]].begin(self.asked.one(seeds[0]))
+            with display(self.title(), self.settings.moves, len(seeds)) as show:
+                show.say("playing the random team")
+                random = self.random_team(folders[seeds[0]])
+                show.baseline(random)
+                for seed, folder in folders.items():
+                    runs.append(self.one(seed, folder, random, show, interrupts))
+                    if runs[-1].interrupted:
+                        break
+            result = TrainResult(self.title(), self.about(seeds), random, runs)
+            if len(seeds) > 1:
+                self.write(result, self.out)
+                said = "interrupted" if runs[-1].interrupted else "finished"
+                moves = sum(run.moves for run in runs)
+                whole.say(said, moves, self.settings.moves * len(seeds))
+        show_result(result, self.out, len(seeds))
         return 130 if runs[-1].interrupted else 0
+
+    def folder(self, seed: int) -> RunFolder:
+        """Where a seed's run is."""
+        return RunFolder(self.out if len(self.asked.seeds) == 1 else self.out / f"seed-{seed}")
+
+    def random_team(self, folder: RunFolder) -> Score:
+        """Its score, which is played once."""
+        path = folder.checkpoint / "baseline.json"
+        for known in (path, folder.path / "result.json"):
+            if known.exists():
+                told = read_json(known)
+                try:
+                    return Score.from_json(told.get("baseline", told))
+                except UNFIT:
+                    raise ValueError(f"{known} does not tell the random team's score") from None
+        score = baseline(self.team, self.maker, self.settings, self.asked.baseline_seed)
+        write_json(prepare(path.parent) / path.name, score.to_json())
+        return score
+
+    def one(
+        self,
+        seed: int,
+        folder: RunFolder,
+        random: Score,
+        show: Display,
+        interrupts: Interrupts,
+    ) -> Run:
+        """Train one seed, or go on with it, or read what came of it."""
+        if folder.path.exists() and folder.status().get("status") == "finished":
+            return self.finished(folder)
+        if not (folder.path / "config.json").exists():
+            folder.begin(self.asked.one(seed))
+        agents, run = self.agents(seed), Run(seed)
+        training = TeamTraining(run, agents, self.maker, self.settings, show, folder, interrupts)
+
+        def passport(envs: Stream) -> None:
+            """Writes it; of a run that goes on, what is another now than at first."""
+            for line in self.write_passport(folder, seed, envs):
+                show.line(line)
+
+        try:
+            train_run(training, passport, new_episodes=self.new_episodes)
+        except SavingError:
+            raise
+        except Exception:
+            if training.begun:  # whatever breaks, what was learned is kept
+                show.line(f"Stopped after {agents.moves:,} moves; the team is in {folder.path}")
+                self.leave(agents, random, run, folder)
+            raise
+        if training.begun:
+            self.leave(agents, random, run, folder)
+        if not run.interrupted:
+            folder.say("finished", run.moves, self.settings.moves)
+            folder.drop_checkpoints()
+        return run
+
+    def leave(self, agents: Agents, random: Score, run: Run, folder: RunFolder) -> None:
+        """Team, numbers and picture."""
+        if agents.replay is not None:
+            agents.save(folder.path / "team.safetensors")
+        self.write(TrainResult(self.title(), self.about((run.seed,)), random, [run]), folder.path)
+
+    def finished(self, folder: RunFolder) -> Run:
+        """What came of a run that is over."""
+        path = folder.path / "result.json"
+        try:
+            (run,) = read_json(path)["runs"]
+            return Run.from_json(run)
+        except UNFIT as error:
+            raise ValueError(f"{path} does not tell what came of the run: {error}") from None
+
+    def write_passport(self, folder: RunFolder, seed: int, envs: Stream) -> list[str]:
+        """The passport of the folder; what to say of one that has changed since the start."""
+        settings = dataclasses.asdict(self.settings)
+        settings |= {"n_envs": envs.n_envs, "workers": getattr(envs, "n_workers", 0)}
+        now = passport(
+            self.maker,
+            self.team,
+            algorithm=self.asked.algorithm,
+            seed=seed,
+            device=self.device,
+            settings=settings,
+            env_versions=self.env_versions,
+        )
+        path = folder.path / "passport.json"
+        if not path.exists():
+            write_json(path, now)
+            return []
+        then = read_json(path)
+        changed = differences(then, now)
+        date = time.strftime("%Y-%m-%d %H:%M:%S")
+        resumed = [*then.get("resumed", []), {"date": date, "changed": changed}]
+        write_json(path, {**then, "resumed": resumed})
+        return [f"not as at the start: {line}; results may differ" for line in changed]
 
     def write(self, result: TrainResult, folder: Path) -> None:
         """Numbers and picture."""
         result.write(prepare(folder))
-        plot_learning(result).savefig(folder / "curve.png", dpi=150)
+        figure = plot_learning(result)
+        write_whole(folder / "curve.png", lambda path: figure.savefig(path, dpi=150, format="png"))
 
     def title(self) -> str:
         """Who learns what."""
-        label = ALGORITHMS[self.options.algorithm].label
+        label = ALGORITHMS[self.asked.algorithm].label
         return f"{label} on {self.maker.name}"
 
-    def about(self) -> dict[str, Any]:
+    def about(self, seeds: Sequence[int]) -> dict[str, Any]:
         """What was done, with what, as plain data."""
-        team, spec = self.team, self.team.spec
+        team, spec, asked = self.team, self.team.spec, self.asked
+        modules = [self.maker.env.removeprefix("gymnasium:"), *self.maker.wrappers]
         return {
-            "command": self.command,
+            "command": asked.command,
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "versions": {**_versions(self.maker), **self.versions},
+            "versions": {**versions(modules), **self.env_versions},
             "env": dataclasses.asdict(self.maker),
             "team": {
                 "agents": list(team.agents),
@@ -190,10 +390,10 @@ class Training:
                 "state_dim": spec.state_dim,
                 "reward": team.reward,
             },
-            "algorithm": self.options.algorithm,
-            "config": dataclasses.asdict(self.config),
+            "algorithm": asked.algorithm,
+            "config": dataclasses.asdict(asked.config),
             "settings": {**dataclasses.asdict(self.settings), "device": str(self.device)},
-            "seeds": list(range(self.options.seed, self.options.seed + self.options.seeds)),
+            "seeds": list(asked.seeds),
         }
 
 
@@ -204,8 +404,25 @@ def check(options: Any) -> None:
     at_least(0, options, "seed", "updates_per_episode", *several(options, "workers"))
     if math.isinf(options.updates_per_episode):
         raise ValueError("--updates-per-episode inf: it must be finite")
+    at_least(0, options, "checkpoint_seconds")
     if options.eval_every is not None:
         at_least(1, options, "eval_every")
+
+
+def checked(asked: Asked) -> None:
+    """Refuse numbers that cannot be, from a file."""
+    settings = asked.settings
+    counts = ("moves", "threads", "eval_every", "eval_episodes", "final_episodes")
+    at_least(1, settings, *counts, *several(settings, "n_envs"))
+    at_least(
+        0, settings, "updates_per_episode", "checkpoint_seconds", *several(settings, "workers")
+    )
+    if (
+        not asked.seeds
+        or asked.reward not in ("mean", "sum")
+        or asked.state not in ("env", "joint")
+    ):
+        raise ValueError(f"seeds {asked.seeds}, reward {asked.reward!r}, state {asked.state!r}")
 
 
 def looked_at(maker: EnvMaker, reward: str, state: str = "env") -> tuple[Team, dict[str, str]]:
@@ -217,28 +434,14 @@ def looked_at(maker: EnvMaker, reward: str, state: str = "env") -> tuple[Team, d
     try:
         team = Team.from_env(env, reward=reward, state=state)
         TeamEnv(env, team)  # learns the state's size
-        versions = versions_of(env)
+        told = versions_of(env)
     except TypeError as error:
         raise ValueError(f"{maker.env}: {error}") from None
     finally:
         env.close()
-    return team, versions
+    return team, told
 
 
 def default_folder(maker: EnvMaker, algorithm: str) -> Path:
     """runs/train-ENV-METHOD-TIME below the present folder."""
     return Path("runs") / f"train-{maker.name}-{algorithm}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _versions(maker: EnvMaker) -> dict[str, str]:
-    """Of all that results may depend on."""
-    told = {"vdtoolkit": __version__, "python": platform.python_version()}
-    packages = ["torch", "numpy", "gymnasium", "pettingzoo"]
-    words = [maker.env.removeprefix("gymnasium:"), *maker.wrappers]
-    packages += [word.split(".")[0].split(":")[0] for word in words]
-    for package in dict.fromkeys(packages):
-        try:
-            told.setdefault(package, version(package))
-        except (ModuleNotFoundError, ValueError):  # a file, or a module of no package
-            continue
-    return told

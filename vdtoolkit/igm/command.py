@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,10 +24,23 @@ from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.agents.joint_q import TooManyJointActionsError
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
+from vdtoolkit.files import FolderError, SavingError, write_json, write_whole
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
-from vdtoolkit.igm.lab import BATCH, lab_config, run_lab
+from vdtoolkit.igm.kept import Kept
+from vdtoolkit.igm.lab import (
+    BATCH,
+    N_ENVS,
+    SNAPSHOTS,
+    UPDATES_PER_EPISODE,
+    lab_config,
+    run_lab,
+)
 from vdtoolkit.igm.results import LabResult
+from vdtoolkit.making import EnvMaker
+from vdtoolkit.passport import passport
+from vdtoolkit.rundir import FORMAT, RunFolder
+from vdtoolkit.team import Team
 from vdtoolkit.workers import usable_cores
 
 PROGRAM = "vdtoolkit igm"
@@ -98,26 +114,36 @@ def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, C
     return made
 
 
-def main(arguments: list[str]) -> int:
-    """The command; everything is checked before anything is trained."""
+def main(arguments: list[str], *, again: Path | None = None) -> int:
+    """The command; everything is checked before anything is trained.
+
+    again: the folder of a run that was ended, and goes on with what is not finished.
+    """
     try:
         options = parse(options_type(), arguments, PROGRAM)
         if options is None:
             return 0
         game, algorithms = check(options)
         chosen = configs(options, algorithms, game)
-        out = prepare(options.out or default_folder(game))
+        folder = RunFolder(again or prepare(options.out or default_folder(game)))
+        if again is None and (folder.path / "config.json").exists():
+            raise ValueError(
+                f"{folder.path} holds a run already: go on with it by vdtoolkit resume "
+                f"{folder.path}, or give another folder with --out"
+            )
     except ValueError as error:
         return refuse(PROGRAM, str(error))
     torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
-    lab = train(options, game, chosen, shlex.join([*PROGRAM.split(), *arguments]))
-    write(lab, out)
+    try:
+        with folder.locked():
+            lab = run(options, arguments, game, chosen, folder, begun=again is not None)
+    except FolderError as error:
+        return refuse(PROGRAM, str(error))
+    out = folder.path
     console = Console(stderr=options.json)
     if not console.is_terminal:  # in a file or a pipe tables may have their full width
         console = Console(stderr=options.json, width=100)
     if options.json:
-        import json
-
         print(json.dumps(lab.to_json(), allow_nan=False))
     else:
         console.print(lab)
@@ -125,6 +151,108 @@ def main(arguments: list[str]) -> int:
     for name, what in WRITTEN.items():
         console.print(f"  {name:<14} {what}", highlight=False)
     return 0
+
+
+def run(
+    options: Any,
+    arguments: list[str],
+    game: GameMaker,
+    chosen: dict[str, Config],
+    folder: RunFolder,
+    *,
+    begun: bool,
+) -> LabResult:
+    """Train, and leave the folder as it is to be; whatever ends it, the folder says so."""
+    moves = len(chosen) * options.seeds * options.moves
+    if not begun:
+        folder.begin(asked(options, arguments, chosen))
+        write_json(folder.path / "passport.json", papers(options, game, chosen))
+    folder.say("running", 0, moves)
+    done = [0]
+
+    def count(n: int) -> None:
+        done[0] += n
+
+    try:
+        command = shlex.join([*PROGRAM.split(), *arguments])
+        lab = train(options, game, chosen, command, Kept(folder.checkpoint), count)
+        write(lab, folder.path)
+        write_lines(lab, folder.path)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        with suppress(SavingError):
+            said = ("interrupted", done[0], moves, None if stopped else str(error))
+            folder.say(said[0] if stopped else "failed", *said[1:])
+        if stopped:
+            print(f"To go on: vdtoolkit resume {folder.path}", file=sys.stderr)
+        raise
+    folder.say("finished", moves, moves)
+    folder.drop_checkpoints()
+    return lab
+
+
+def asked(options: Any, arguments: list[str], chosen: dict[str, Config]) -> dict[str, Any]:
+    """What config.json holds: the command's own words, and what they came to."""
+    words = list(arguments)
+    if options.payoff is not None:  # found from any folder
+        words += ["--payoff", os.fspath(options.payoff.resolve())]
+    return {
+        "format": FORMAT,
+        "kind": "igm",
+        "command": shlex.join([*PROGRAM.split(), *arguments]),
+        "arguments": words,
+        "algorithms": list(chosen),
+        "config": {name: dataclasses.asdict(config) for name, config in chosen.items()},
+        "settings": {"moves": options.moves, "seeds": options.seeds, "batch": options.batch},
+        "seeds": list(range(options.seeds)),
+    }
+
+
+def papers(options: Any, game: GameMaker, chosen: dict[str, Config]) -> dict[str, Any]:
+    """The passport of a lab run."""
+    given = {f"argument {k}": _listed(value) for k, value in enumerate(game.args)}
+    maker = EnvMaker(f"vdtoolkit.envs.{game.module}", {**given, **game.kwargs})
+    numbers = {
+        "n_envs": N_ENVS,
+        "workers": options.jobs,
+        "updates_per_episode": UPDATES_PER_EPISODE,
+        "eval_every": max(1, options.moves // SNAPSHOTS),
+        "eval_episodes": None,
+        "final_episodes": None,
+        "threads": 1,
+    }
+    made = passport(
+        maker,
+        Team.from_env(game()),
+        algorithm=",".join(chosen),
+        seed=0,
+        device="cpu",
+        settings=numbers,
+    )
+    return {**made, "evaluation": {**made["evaluation"], "mode": "audit"}, "seeds": options.seeds}
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def write_lines(lab: LabResult, out: Path) -> None:
+    """metrics.jsonl, every audit of every team; timing.jsonl, what each team took."""
+    metrics, timing = [], []
+    for method in lab.methods:
+        for seed in method.seeds:
+            who = {"algorithm": method.name, "seed": seed.seed}
+            for shot in seed.history:
+                numbers = {name: getattr(shot.audit, name) for name in NUMBERS}
+                metrics.append({"kind": "audit", **who, "moves": shot.moves, **numbers})
+            metrics[-1] |= {"return": seed.team_return, "verdict": seed.verdict, "final": True}
+            timing.append({**who, "moves": lab.moves, "seconds": seed.seconds})
+    for name, lines in (("metrics.jsonl", metrics), ("timing.jsonl", timing)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_whole(out / name, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+NUMBERS = ("violation_rate", "gap", "regret", "rmse", "max_error", "least_slope")
 
 
 def check(options: Any) -> tuple[GameMaker, list[str]]:
@@ -146,8 +274,15 @@ def default_folder(game: GameMaker) -> Path:
     return Path("runs") / f"igm-{game.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def train(options: Any, game: GameMaker, chosen: dict[str, Config], command: str) -> LabResult:
-    """All runs, with a progress bar on standard error."""
+def train(
+    options: Any,
+    game: GameMaker,
+    chosen: dict[str, Config],
+    command: str,
+    kept: Kept | None = None,
+    count: Callable[[int], None] = lambda moves: None,
+) -> LabResult:
+    """All runs, with a progress bar on standard error; count is told of moves, too."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -170,7 +305,8 @@ def train(options: Any, game: GameMaker, chosen: dict[str, Config], command: str
             jobs=options.jobs,
             batch=options.batch,
             command=command,
-            progress=lambda moves: bar.advance(task, moves),
+            progress=lambda moves: (bar.advance(task, moves), count(moves))[1],
+            kept=kept,
         )
 
 
@@ -185,8 +321,6 @@ WRITTEN = {
 
 def write(lab: LabResult, out: Path) -> None:
     """The files of `WRITTEN`; pictures of the state where play begins."""
-    import json
-
     from vdtoolkit.igm.report.curves import plot_curves
     from vdtoolkit.igm.report.figures import plot_overview
     from vdtoolkit.igm.report.strip import plot_strip
@@ -196,6 +330,7 @@ def write(lab: LabResult, out: Path) -> None:
         ("curves.png", plot_curves),
         ("strip.png", plot_strip),
     ):
-        draw(lab).savefig(out / name, dpi=150)
-    (out / "index.html").write_text(lab.to_html(), encoding="utf-8")
-    (out / "result.json").write_text(json.dumps(lab.to_json(), allow_nan=False), encoding="utf-8")
+        write_whole(out / name, partial(draw(lab).savefig, dpi=150, format="png"))
+    html, told = lab.to_html(), json.dumps(lab.to_json(), allow_nan=False)
+    for name, text in (("index.html", html), ("result.json", told)):
+        write_whole(out / name, partial(Path.write_text, data=text, encoding="utf-8"))

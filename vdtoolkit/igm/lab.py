@@ -26,6 +26,7 @@ from vdtoolkit.finite import FiniteStream, optimal_q, step_of
 from vdtoolkit.igm.additive import independent
 from vdtoolkit.igm.audit import audit, backup
 from vdtoolkit.igm.game import GameMaker
+from vdtoolkit.igm.kept import Kept
 from vdtoolkit.igm.limits import limits, own_ordering
 from vdtoolkit.igm.orderings import LARGEST
 from vdtoolkit.igm.results import (
@@ -117,19 +118,21 @@ def run_lab(
     batch: int = BATCH,
     command: str = "",
     progress: Progress = lambda moves: None,
+    kept: Kept | None = None,
 ) -> LabResult:
     """Train every algorithm with every seed on the game and audit it.
 
     moves: by each team.  jobs: processes side by side; results do not depend on it.  batch: seeds
     of a method trained as one, where there are 4 or more and the method allows it; 1: none.
-    progress is told of moves as they are done.
+    progress is told of moves as they are done.  kept: where finished batches are kept; those that
+    are there are not trained again.
     """
     began = time.perf_counter()
     configs = {name: (configs or {}).get(name, lab_config(name)) for name in algorithms}
     todo = [
         Job(game, name, configs[name], seed, moves) for name in algorithms for seed in range(seeds)
     ]
-    results = _run_all(in_batches(todo, batch), jobs, progress)
+    results = _run_kept(in_batches(todo, batch), jobs, progress, kept)
     return summarise(game, todo, results, command, time.perf_counter() - began)
 
 
@@ -474,17 +477,53 @@ def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
     return found
 
 
-def _run_all(todo: list[list[Job]], jobs: int, progress: Progress) -> list[SeedResult]:
-    if jobs <= 1 or len(todo) == 1:
-        return [result for each in todo for result in run_seeds(each, progress)]
+def _run_kept(
+    todo: list[list[Job]], jobs: int, progress: Progress, kept: Kept | None
+) -> list[SeedResult]:
+    """`_run_all` but for what is there already; what comes is kept as soon as it is there."""
+
+    def known(each: list[Job]) -> list[SeedResult] | None:
+        return kept.get(each[0].algorithm, [job.seed for job in each]) if kept else None
+
+    def keep(each: list[Job], results: list[SeedResult]) -> None:
+        if kept:
+            kept.put(each[0].algorithm, [job.seed for job in each], results)
+
+    found = [known(each) for each in todo]
+    for each, results in zip(todo, found, strict=True):
+        if results is not None:
+            progress(sum(job.moves for job in each))
+    new = [each for each, results in zip(todo, found, strict=True) if results is None]
+    trained = iter(_run_all(new, jobs, progress, keep))
+    return [result for old in found for result in (next(trained) if old is None else old)]
+
+
+def _run_all(
+    todo: list[list[Job]],
+    jobs: int,
+    progress: Progress,
+    keep: Callable[[list[Job], list[SeedResult]], None] = lambda each, results: None,
+) -> list[list[SeedResult]]:
+    """Every batch's results; `keep` is told of each as it is done."""
+    if jobs <= 1 or len(todo) <= 1:
+        done = []
+        for each in todo:
+            done.append(run_seeds(each, progress))
+            keep(each, done[-1])
+        return done
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (queue,))
-    futures = [pool.submit(_work, each) for each in todo]
+    futures = {pool.submit(_work, each): each for each in todo}
+    left = dict(futures)
     try:
-        for moves in _told(queue, futures):
+        for moves in _told(queue, list(futures)):
             progress(moves)
-        return [result for future in futures for result in future.result()]
+            for future in [f for f in left if f.done() and not f.exception()]:
+                keep(left.pop(future), future.result())
+        for future, each in left.items():
+            keep(each, future.result())
+        return [future.result() for future in futures]
     finally:
         for future in futures:
             future.cancel()

@@ -1,0 +1,136 @@
+"""A lab run that was ended goes on with what is not finished, and ends the same."""
+
+import dataclasses
+import json
+import os
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from vdtoolkit import cli
+from vdtoolkit.files import FolderError
+from vdtoolkit.igm import command, lab
+from vdtoolkit.igm.game import named_game
+from vdtoolkit.igm.kept import Kept, from_plain, plain
+from vdtoolkit.rundir import RunFolder
+
+WORDS = ["--algorithms", "vdn,qmix", "--seeds", "2", "--moves", "160", "--jobs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    picture = SimpleNamespace(savefig=lambda path, **how: path.write_bytes(b""))
+    for module, name in (("curves", "curves"), ("figures", "overview"), ("strip", "strip")):
+        path = f"vdtoolkit.igm.report.{module}.plot_{name}"
+        monkeypatch.setattr(path, lambda found: picture)
+    monkeypatch.setattr("vdtoolkit.igm.results.LabResult.to_html", lambda found: "")
+    yield
+    torch.set_num_threads(before)
+
+
+def same(one, other):
+    """Equal to the bit, field by field, whatever they are made of."""
+    if dataclasses.is_dataclass(one):
+        assert type(one) is type(other)
+        for field in dataclasses.fields(one):
+            if field.name != "seconds":
+                same(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, list | tuple):
+        assert type(one) is type(other) and len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            same(a, b)
+    elif isinstance(one, dict):
+        assert list(one) == list(other)
+        same(list(one.values()), list(other.values()))
+    elif isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        assert one.tobytes() == other.tobytes()
+    else:
+        assert one == other or (one != one and other != other)
+
+
+@pytest.mark.parametrize("game", ["nonmonotonic", "two_step"])
+def test_results_come_back_to_the_bit(game, tmp_path):
+    jobs = [lab.Job(named_game(game), "qmix", lab.lab_config("qmix"), seed, 96) for seed in (0, 1)]
+    results = [lab.run_one(job) for job in jobs]
+    same(from_plain(json.loads(json.dumps(plain(results)))), results)
+    kept = Kept(tmp_path)
+    assert kept.get("qmix", [0, 1]) is None
+    kept.put("qmix", [0, 1], results)
+    same(kept.get("qmix", [0, 1]), results)
+
+
+def test_a_lab_run_that_was_ended_trains_only_what_is_left_and_ends_the_same(
+    tmp_path, monkeypatch, capsys
+):
+    assert cli.main(["igm", *WORDS, "--out", str(tmp_path / "whole")]) == 0
+    trained, run_seeds = [], lab.run_seeds
+
+    def stopping(jobs, *args):
+        if len(trained) == 3:
+            trained.append(None)
+            raise KeyboardInterrupt
+        trained.append((jobs[0].algorithm, [job.seed for job in jobs]))
+        return run_seeds(jobs, *args)
+
+    monkeypatch.setattr(lab, "run_seeds", stopping)
+    out = tmp_path / "ended"
+    assert cli.main(["igm", *WORDS, "--out", str(out)]) == 130
+    assert f"To go on: vdtoolkit resume {out}" in capsys.readouterr().err
+    assert RunFolder(out).status()["status"] == "interrupted"
+    assert cli.main(["igm", *WORDS, "--out", str(out)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert cli.main(["resume", str(out)]) == 0
+    assert trained[4:] == [("qmix", [1])]
+    for name in ("metrics.jsonl",):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert RunFolder(out).status()["status"] == "finished"
+    assert not (out / "checkpoint").exists()
+    assert cli.main(["resume", str(out)]) == 0
+    assert "nothing is left to do" in capsys.readouterr().out
+
+
+def test_the_folder_says_what_was_asked_and_what_it_depends_on(tmp_path):
+    np.save(tmp_path / "mine.npy", np.arange(4.0).reshape(2, 2))
+    words = ["--payoff", str(tmp_path / "mine.npy"), *WORDS]
+    assert cli.main(["igm", *words, "--out", str(tmp_path / "out")]) == 0
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["kind"] == "igm" and config["algorithms"] == ["vdn", "qmix"]
+    assert config["config"]["vdn"]["lr"] == 3e-3 and config["seeds"] == [0, 1]
+    passport = json.loads((tmp_path / "out" / "passport.json").read_text())
+    assert passport["env"]["id"] == "vdtoolkit.envs.matrix_game_v0"
+    assert passport["env"]["arguments"] == {"argument 0": [[0.0, 1.0], [2.0, 3.0]]}
+    assert passport["evaluation"]["mode"] == "audit" and len(passport["env"]["spaces"]) == 64
+    lines = [json.loads(x) for x in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["algorithm"] for line in lines} == {"vdn", "qmix"}
+    finals = [line for line in lines if line.get("final")]
+    assert len(finals) == 4 and all(line["moves"] == 160 for line in finals)
+    assert command.PROGRAM in config["command"]
+
+
+def test_kept_files_that_are_broken_or_hostile_are_refused(tmp_path):
+    job = lab.Job(named_game("nonmonotonic"), "vdn", lab.lab_config("vdn"), 0, 64)
+    kept, rng = Kept(tmp_path), random.Random(0)
+    kept.put("vdn", [0], [lab.run_one(job)])
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    for _ in range(200):
+        path.write_bytes(content[: rng.randrange(len(content))])
+        with pytest.raises(FolderError, match=path.name):
+            kept.get("vdn", [0])
+    for hostile in (
+        {"is": "system", "fields": {}},
+        {"array": "AAAA", "dtype": "O", "shape": [1]},
+        {"array": "AAAA", "dtype": "f4", "shape": [10**9]},
+        [{"is": "Limit", "fields": {"seed": 0}}],
+        [],
+    ):
+        told = {"format": 1, "seeds": [0], "results": hostile}
+        path.write_text(json.dumps(told))
+        with pytest.raises(FolderError, match=path.name):
+            kept.get("vdn", [0])
