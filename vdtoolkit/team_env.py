@@ -88,9 +88,10 @@ class TeamEnv(gymnasium.Env):
         """The episode-th episode (from 0) of an env seeded so, after these actions [t, N].
 
         None where it was over: the next to begin is then the one after it.  An env that says
-        `metadata["seedable"] = False` cannot come back.
+        `metadata["seedable"] = False`, or that `seeds_once`, cannot come back.
         """
-        if not (getattr(self.env, "metadata", None) or {}).get("seedable", True):
+        seedable = (getattr(self.env, "metadata", None) or {}).get("seedable", True)
+        if self.seeds_once or not seedable:
             raise CannotComeBackError("the environment says that it cannot be seeded")
         done = actions is None
         self._seeds = np.random.SeedSequence(seed, n_children_spawned=episode + done)
