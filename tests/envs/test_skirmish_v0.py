@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from functools import partial
 
 import numpy as np
@@ -223,6 +224,17 @@ def test_what_it_tells_is_in_its_spaces_and_is_not_written_to_later(engine, n_en
     assert data_equivalence(first, kept)
 
 
+def test_without_numba_it_is_numpy(monkeypatch):
+    monkeypatch.setattr(skirmish_v0, "find_spec", lambda name: None)
+    assert type(skirmish_v0.SkirmishVectorEnv(2)._battle) is Battle
+    monkeypatch.undo()
+    monkeypatch.setattr(skirmish_v0, "find_spec", lambda name: "there")
+    monkeypatch.setitem(sys.modules, "vdtoolkit.envs._skirmish_compiled", None)
+    monkeypatch.setenv("VDTOOLKIT_FAST", "1")
+    with pytest.warns(UserWarning, match="Numba cannot be loaded .*; going on without it"):
+        assert type(skirmish_v0.SkirmishVectorEnv(2)._battle) is Battle
+
+
 def test_what_is_no_action_is_refused(engine):
     env = skirmish_v0.parallel_env().vector_env(1)
     env.reset(seed=0)
@@ -275,7 +287,7 @@ def test_scripted_players_win_what_they_are_to_win(name):
     """Half by the nearest target, 20 points more by focused fire, none at random (600 battles)."""
     rates = {player: skirmish_v0.win_rate(player, name, 600) for player in skirmish_v0.PLAYERS}
     assert 0.35 < rates["nearest"] < 0.70
-    assert rates["focus"] > rates["nearest"] + 0.15  # less what 600 battles leave open
+    assert rates["focus"] > rates["nearest"] + 0.20
     assert rates["random"] < 0.01
 
 
