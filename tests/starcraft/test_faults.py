@@ -1,6 +1,7 @@
 """Every way in which the game can break, at every moment: the episode is lost, and nothing else."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -155,6 +156,8 @@ def test_a_game_that_somebody_kills_is_lost(make, smac):
     _, infos = env.reset()
     env.step(stand(infos))
     os.kill(env.game.pid, 9)
+    while smac.running():
+        time.sleep(0.01)
     *_, infos = env.step(stand(infos))
     assert infos["agent_0"]["lost_game"] is True
     assert env.game.pid is None
