@@ -348,7 +348,8 @@ def set_timeout(seconds: int) -> None:
     with suppress(ImportError, AttributeError):
         from absl import flags
 
-        flags.FLAGS.sc2_timeout = seconds
+        if "sc2_timeout" in flags.FLAGS:  # pysc2 is there
+            flags.FLAGS.sc2_timeout = seconds
 
 
 _GAMES: weakref.WeakSet[Game] = weakref.WeakSet()
