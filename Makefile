@@ -2,11 +2,12 @@
 # make test   the tests (what CI runs); make test-all adds the long learning runs
 # make check  ruff and mypy
 # make bridges  our environments in other tools, each in an environment of its own (10 GB, see docs/bridges.md)
-# Everything is set up in .venv by itself; PYTHON=... chooses the interpreter.
+# Everything is set up in .venv by itself; PYTHON=... chooses the interpreter, JOBS=... the tests' processes.
 
 PYTHON ?= python3
 VENV   ?= .venv
 TORCH_INDEX ?=
+JOBS   ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
@@ -18,10 +19,10 @@ demo: $(STAMP)
 	@$(BIN)/vdtoolkit igm
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "slow or not slow"
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "slow or not slow"
 
 bridges: $(STAMP)
 	@TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python tests/bridges/run_all.py
