@@ -34,14 +34,15 @@ def passport(
     game_version: str | None = None,
 ) -> dict[str, Any]:
     """The passport of a run as plain data; settings: those of a training, numbers resolved."""
+    told = maker.told()
     numbers = {name: settings[name] for name in ("n_envs", "workers", "updates_per_episode")}
     return {
         "format": FORMAT,
         "versions": versions([maker.env.removeprefix("gymnasium:"), *maker.wrappers]),
         "env": {
-            "id": maker.env,
-            "arguments": maker.arguments,
-            "wrappers": list(maker.wrappers),
+            "id": told["env"],
+            "arguments": told["arguments"],
+            "wrappers": told["wrappers"],
             "spaces": spaces_hash(team),
             "game_version": game_version,
         },
