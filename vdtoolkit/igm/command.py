@@ -296,6 +296,11 @@ def train(
         total = len(chosen) * options.seeds * options.moves
         what = f"{len(chosen)} methods x {options.seeds} seeds"
         task = bar.add_task(f"Training {what}", total=total)
+
+        def told(moves: int) -> None:
+            bar.advance(task, moves)
+            count(moves)
+
         return run_lab(
             game,
             list(chosen),
@@ -305,7 +310,7 @@ def train(
             jobs=options.jobs,
             batch=options.batch,
             command=command,
-            progress=lambda moves: (bar.advance(task, moves), count(moves))[1],
+            progress=told,
             kept=kept,
         )
 
