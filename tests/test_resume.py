@@ -187,6 +187,14 @@ def test_fifty_kills_at_random_moments_change_no_bit(tmp_path):
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
+def test_worker_processes_go_on_to_the_bits_of_a_run_without_them(tmp_path, monkeypatch):
+    assert train(tmp_path / "whole", [*flags(n_envs=5), *SELDOM]) == 0
+    end_after(monkeypatch, 13, raise_ended)
+    assert to_the_end(tmp_path / "ended", flags(n_envs=5, workers=2)) >= 1
+    assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
+
+
+@pytest.mark.slow
 @needs_fork
 def test_kills_with_worker_processes_change_no_bit(tmp_path):
     told = killed(tmp_path, flags(workers=2, moves=300), 4, (2.0, 6.0))
