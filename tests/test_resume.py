@@ -34,6 +34,7 @@ def _fast(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(command, "plot_learning", lambda result: Picture())
+    monkeypatch.setattr(runs, "LINES", 10)  # so that a window is open at most checkpoints
     yield
     torch.set_num_threads(before)
 
