@@ -141,10 +141,12 @@ def main(pairs=5, seconds=3.0, times=1.0, task=""):
     torch.set_num_threads(1)
     for name, moves in ((k, int(times * n)) for k, n in TASKS.items() if task in k):
         pair(name, moves // 20, seconds, 0)  # imports and compilers are not counted
-        told = [pair(name, moves, seconds, seed) for seed in range(pairs)]
-        ratios = [round(100 * (b / a - 1), 2) for a, b in told]
-        without_it = f"{told[0][0]:.1f} s without"
-        print(f"{name}: {median(ratios):+.2f} % CPU (pairs: {ratios}), {without_it}", flush=True)
+        ratios = []
+        for seed in range(pairs):
+            bare, folder = pair(name, moves, seconds, seed)
+            ratios.append(100 * (folder / bare - 1))
+            print(f"{name}: {bare:.2f} s without, {folder:.2f} s with", flush=True)
+        print(f"{name}: {median(ratios):+.2f} % CPU, the median of {pairs} pairs", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def main(asked):
 
     torch.set_num_threads(1)
     vdtoolkit.VDNAgents(two_step_v0.parallel_env())  # its optimiser imports half of torch
+    vdtoolkit.commands.run.LINES = 10
     vdtoolkit.commands.train.plot_learning = lambda result: Picture()
     if not asked.get("fsync"):  # what a process wrote survives its own end without
         os.fsync = lambda handle: None

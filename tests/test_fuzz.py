@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_resume import FEW, end_after, flags, resume, send, train
 
-from vdtoolkit import QMIXAgents, load, sealed
+from vdtoolkit import QMIXAgents, cli, load, sealed
 from vdtoolkit.checkpoint import restore
 from vdtoolkit.envs import two_step_v0
 from vdtoolkit.making import EnvMaker
@@ -250,6 +250,11 @@ def test_a_file_cannot_name_pythons_own_functions_as_an_environment(env, words, 
     (ended / "config.json").write_text(json.dumps(told))
     assert resume(ended) == 2
     assert "config.json" in capsys.readouterr().err
+    result = json.loads((ended / "result.json").read_text())
+    result["env"] |= {"env": env}
+    (ended / "result.json").write_text(json.dumps(result))
+    assert cli.main(["evaluate", str(ended)]) == 2
+    assert "does not tell the environment" in capsys.readouterr().err
     assert not Path("owned").exists()
 
 

@@ -21,6 +21,7 @@ from vdtoolkit.rundir import RunFolder
 TWO_STEP = "vdtoolkit.envs.two_step_v0"
 PREY = "vdtoolkit.envs.predator_prey_v0"
 SMALL = ["--batch-size", "4", "--hidden-dim", "5", "--buffer-size", "9", "--eval-episodes", "2"]
+SMALL += ["--epsilon-steps", "20"]  # soon greedy, so that what actors remember counts
 FEW = [*SMALL, "--eval-every", "40", "--final-episodes", "3", "--checkpoint-seconds", "0"]
 SELDOM = ["--checkpoint-seconds", "1000"]  # no checkpoint but those of signals and of the end
 SAME = ("metrics.jsonl", "team.safetensors", "curve.csv")
@@ -33,6 +34,7 @@ def _fast(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(command, "plot_learning", lambda result: Picture())
+    monkeypatch.setattr(runs, "LINES", 10)  # so that a window is open at most checkpoints
     yield
     torch.set_num_threads(before)
 
@@ -88,6 +90,7 @@ def to_the_end(out, given):
             status = -1
         if not status:
             return ended
+        assert status in (-1, 130), f"it does not go on: status {status}"
         ended, go_on = ended + 1, partial(resume, out)
 
 
@@ -139,7 +142,7 @@ def test_signals_end_it_between_two_steps_with_a_checkpoint_and_status_130(
     told = RunFolder(tmp_path / "ended").status()
     assert (told["status"], told["error"]) == ("interrupted", None) and 0 < told["moves"] < 90
     assert f"vdtoolkit resume {tmp_path / 'ended'}" in capsys.readouterr().out
-    while statuses[-1]:
+    while statuses[-1] == 130:
         statuses.append(resume(tmp_path / "ended"))
     assert statuses[:-1] == [130] * (len(statuses) - 1) and len(statuses) > 2
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
@@ -186,6 +189,14 @@ def test_fifty_kills_at_random_moments_change_no_bit(tmp_path):
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
+def test_worker_processes_go_on_to_the_bits_of_a_run_without_them(tmp_path, monkeypatch):
+    assert train(tmp_path / "whole", [*flags(n_envs=5), *SELDOM]) == 0
+    end_after(monkeypatch, 13, raise_ended)
+    assert to_the_end(tmp_path / "ended", flags(n_envs=5, workers=2)) >= 1
+    assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
+
+
+@pytest.mark.slow
 @needs_fork
 def test_kills_with_worker_processes_change_no_bit(tmp_path):
     told = killed(tmp_path, flags(workers=2, moves=300), 4, (2.0, 6.0))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 import warnings
@@ -30,6 +31,7 @@ from vdtoolkit.lookup import attribute, did_you_mean, module, quietly, submodule
 from vdtoolkit.team_env import parallel
 
 Factory = Callable[..., Any]
+OWN_MODULES = {*sys.stdlib_module_names, *sys.builtin_module_names}
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,17 @@ class EnvMaker:
     def to_json(self) -> dict[str, Any]:
         """As plain data; "words": the arguments as the command line takes them, tuples and all."""
         words = [f"{name}={value!r}" for name, value in self.arguments.items()]
-        return {
-            "env": self.env,
-            "arguments": self.arguments,
-            "wrappers": list(self.wrappers),
-            "words": words,
-        }
+        return {**self.told(), "words": words}
+
+    def told(self) -> dict[str, Any]:
+        """What it makes, for people: an argument that JSON has not as text."""
+        arguments = {}
+        for name, value in self.arguments.items():
+            try:
+                arguments[name] = json.loads(json.dumps(value))
+            except (TypeError, ValueError):
+                arguments[name] = repr(value)
+        return {"env": self.env, "arguments": arguments, "wrappers": list(self.wrappers)}
 
     @classmethod
     def from_json(cls, told: Any) -> EnvMaker:
@@ -80,13 +87,15 @@ class EnvMaker:
             made = cls.parse(told["env"], told["words"], told["wrappers"])
         except (AttributeError, LookupError, TypeError) as error:
             raise ValueError(f"this names no environment: {told!r}") from error
-        for name in (made.env, *made.wrappers):
-            top = name.split(":")[0].split(".")[0].strip()
-            if name.split(":")[0].endswith(".py"):
-                continue
-            if top in sys.stdlib_module_names or top in sys.builtin_module_names:
-                raise ValueError(f"{name!r} is Python's own: no environment is made by it")
+        made.refuse_pythons_own()
         return made
+
+    def refuse_pythons_own(self) -> None:
+        """ValueError where a module of Python's own is named: no environment is made by it."""
+        for name in (self.env, *self.wrappers):
+            first = name.split(":")[0]
+            if not first.endswith(".py") and first.split(".")[0].strip() in OWN_MODULES:
+                raise ValueError(f"{name!r} is Python's own: no environment is made by it")
 
     @property
     def name(self) -> str:

@@ -39,14 +39,15 @@ def passport(
     env_versions: what the env says of itself (`making.versions_of`); StarCraft's is the game's.
     """
     own = dict(env_versions or {})
+    told = maker.told()
     numbers = {name: settings[name] for name in ("n_envs", "workers", "updates_per_episode")}
     return {
         "format": FORMAT,
         "versions": {**versions([maker.env.removeprefix("gymnasium:"), *maker.wrappers]), **own},
         "env": {
-            "id": maker.env,
-            "arguments": maker.arguments,
-            "wrappers": list(maker.wrappers),
+            "id": told["env"],
+            "arguments": told["arguments"],
+            "wrappers": told["wrappers"],
             "spaces": spaces_hash(team),
             "game_version": own.get("starcraft"),
         },

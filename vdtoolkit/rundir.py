@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -53,6 +54,12 @@ class RunFolder:
         with saving(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "config.json", config)
+
+    def sweep(self) -> None:
+        """Delete what was left half-written by a process that was killed."""
+        for path in self.path.glob(".*"):
+            if re.fullmatch(r"\.[a-z]+\.[a-z]+\.\d+", path.name):
+                path.unlink(missing_ok=True)
 
     def drop_checkpoints(self) -> None:
         """Of a run that is over nothing has to be resumed."""
@@ -159,9 +166,10 @@ class Record:
 
     def _event(self, group: str, line: dict[str, Any], names: Any) -> None:
         if self.events is not None:
-            for name in names:
-                if line[name] is not None:
-                    self.events.add_scalar(f"{group}/{name}", line[name], line["moves"])
+            with saving(self.metrics.path.parent):
+                for name in names:
+                    if line[name] is not None:
+                        self.events.add_scalar(f"{group}/{name}", line[name], line["moves"])
 
     def close(self) -> None:
         """No more is written."""
@@ -177,7 +185,7 @@ def _events(folder: Path, moves: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # only where wanted: it takes a second
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=moves or None)
+    return SummaryWriter(str(folder), purge_step=moves + 1 if moves else None)
 
 
 class Window:

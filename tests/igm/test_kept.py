@@ -123,6 +123,9 @@ def test_kept_files_that_are_broken_or_hostile_are_refused(tmp_path):
         path.write_bytes(content[: rng.randrange(len(content))])
         with pytest.raises(FolderError, match=path.name):
             kept.get("vdn", [0])
+    path.write_bytes(content.replace(b'"format": 1', b'"format": 2'))
+    with pytest.raises(FolderError, match="format 2"):
+        kept.get("vdn", [0])
     for hostile in (
         {"is": "system", "fields": {}},
         {"array": "AAAA", "dtype": "O", "shape": [1]},

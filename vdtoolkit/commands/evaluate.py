@@ -163,12 +163,14 @@ def maker_of(options: Any, path: Path) -> EnvMaker:
     beside = path.parent / "result.json"
     try:
         told = json.loads(beside.read_text(encoding="utf-8"))["env"]
-        return EnvMaker(told["env"], told["arguments"], tuple(told["wrappers"]))
+        maker = EnvMaker(told["env"], told["arguments"], tuple(told["wrappers"]))
+        maker.refuse_pythons_own()
+        return maker
     except FileNotFoundError:
         raise ValueError(
             f"there is no {beside} to tell which environment {path.name} was trained on: give --env"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError):
         raise ValueError(f"{beside} does not tell the environment: give --env") from None
 
 

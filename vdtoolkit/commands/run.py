@@ -155,6 +155,10 @@ class TeamTraining:
             self.interrupts.wait = False
             if self.interrupts.asked:
                 raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self.interrupts.wait, self.interrupts.asked = True, False  # saving goes before
+            self.interrupted()  # while envs can still tell where they are
+            raise
         finally:
             if self.record is not None:
                 run.take(agents, self.clock.seconds())
@@ -227,13 +231,11 @@ class TeamTraining:
             seconds = self.settings.checkpoint_seconds
             self.due = time.monotonic() + (max(seconds, spent / AT_MOST) if seconds else 0.0)
 
-    def interrupted(self) -> bool:
-        """Save where it is if it stands between two steps; whether it could."""
+    def interrupted(self) -> None:
+        """Save where it is, if it stands between two steps."""
         loop = self.loop
-        if loop is None or loop.tally is None or not loop.between or self.record is None:
-            return False
-        self.save()
-        return True
+        if self.begun and loop is not None and loop.tally is not None and loop.between:
+            self.save()
 
     def save(self) -> None:
         """A checkpoint of this very moment."""
@@ -255,8 +257,12 @@ class TeamTraining:
     def take_up(self, loop: Loop, told: dict[str, Any], new_episodes: bool) -> None:
         """Go on from what a checkpoint told."""
         run = self.run
-        given_up = loop.resume(told["loop"], anew=new_episodes)
-        loop.spent = {name: float(told["stages"][name]) for name in loop.spent}
+        try:
+            given_up = loop.resume(told["loop"], anew=new_episodes)
+            loop.spent = {name: float(told["stages"][name]) for name in loop.spent}
+        except (AttributeError, LookupError, TypeError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{self.snapshots.path} does not fit this run: {said}") from error
         offsets = {name: int(told["offsets"][name]) for name in ("metrics", "timing")}
         self.record = Record(self.folder.path, offsets, self.agents.moves)
         self.window = Window(told["window"])
@@ -309,9 +315,7 @@ def train_run(
     except BaseException as error:
         run.interrupted = True
         stopped = isinstance(error, KeyboardInterrupt)
-        if stopped:
-            training.interrupts.wait, training.interrupts.asked = True, False  # saving goes before
-            training.interrupted()
+        training.interrupts.wait, training.interrupts.asked = True, False
         agents.reset()
         with suppress(ValueError):  # a full disk, or what was said before cannot be read
             status, said = ("interrupted", None) if stopped else ("failed", str(error))

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,8 @@ def show_result(result: TrainResult, out: Path, seeds: int) -> None:
     for name, what in WRITTEN.items():
         folder = "seed-*/" if name in OF_EACH_SEED and seeds > 1 else ""
         console.print(f"  {folder + name:<24} {what}", highlight=False)
+    if find_spec("tensorboard") is None:
+        console.print("For TensorBoard's events: pip install 'vdtoolkit[log]'", highlight=False)
 
 
 def table(result: TrainResult) -> Table:

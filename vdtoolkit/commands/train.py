@@ -7,6 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -296,8 +297,10 @@ class Training:
         interrupts: Interrupts,
     ) -> Run:
         """Train one seed, or go on with it, or read what came of it."""
-        if folder.path.exists() and folder.status().get("status") == "finished":
-            return self.finished(folder)
+        if folder.path.exists():
+            folder.sweep()
+            if folder.status().get("status") == "finished":
+                return self.finished(folder)
         if not (folder.path / "config.json").exists():
             folder.begin(self.asked.one(seed))
         agents, run = self.agents(seed), Run(seed)
@@ -308,8 +311,10 @@ class Training:
             for line in self.write_passport(folder, seed, envs):
                 show.line(line)
 
+        alone = folder.locked() if len(self.asked.seeds) > 1 else nullcontext()
         try:
-            train_run(training, passport, new_episodes=self.new_episodes)
+            with alone:
+                train_run(training, passport, new_episodes=self.new_episodes)
         except SavingError:
             raise
         except Exception:
@@ -382,7 +387,7 @@ class Training:
             "command": asked.command,
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
             "versions": {**versions(modules), **self.env_versions},
-            "env": dataclasses.asdict(self.maker),
+            "env": self.maker.told(),
             "team": {
                 "agents": list(team.agents),
                 "n_actions": team.n_actions.tolist(),

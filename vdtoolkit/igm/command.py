@@ -297,7 +297,7 @@ def train(
         what = f"{len(chosen)} methods x {options.seeds} seeds"
         task = bar.add_task(f"Training {what}", total=total)
 
-        def advance(moves: int) -> None:
+        def told(moves: int) -> None:
             bar.advance(task, moves)
             count(moves)
 
@@ -310,7 +310,7 @@ def train(
             jobs=options.jobs,
             batch=options.batch,
             command=command,
-            progress=advance,
+            progress=told,
             kept=kept,
         )
 
