@@ -97,8 +97,9 @@ def test_another_network_or_moved_weights_do_not_fit():
     few = FewRows(agent)
     assert few.fits(agent)
     assert not few.fits(net())
-    agent.double().float()  # new memory
-    assert not few.fits(agent)
+    for _ in range(20):
+        agent.double().float()  # new memory, which may be that of before if it was let go
+        assert not few.fits(agent)
 
 
 def test_extreme_inputs_stay_finite_and_quiet():

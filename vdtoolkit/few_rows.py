@@ -25,15 +25,17 @@ class FewRows:
         body: Any = net.bodies[0]
         self.net, self.body = net, body
         self.parameters = list(body.parameters())
-        self.biases = [p.detach().numpy() for n, p in body.named_parameters() if "bias" in n]
-        self.address = self.parameters[0].data_ptr()
+        biases = [p for name, p in body.named_parameters() if "bias" in name]
+        self.biases = [p.detach().numpy() for p in biases]
+        # of memory that is held here, so that nothing else can come to lie there
+        self.bias, self.address = biases[0], biases[0].data_ptr()
         self.one_hot = np.eye(net.n_actions + 1, net.n_actions, dtype=np.float32)  # [-1]: zeros
         self.seen: Any = None  # the state of the weights that were turned
         self.x = np.zeros((0, 0, 0), np.float32)  # [I + 1, E, N], the last are ones
 
     def fits(self, net: AgentNet) -> bool:
         """Whether the weights still lie where they lay."""
-        return net is self.net and self.address == self.parameters[0].data_ptr()
+        return net is self.net and self.address == self.bias.data_ptr()
 
     @staticmethod
     def can_stand_for(net: AgentNet) -> bool:
