@@ -88,18 +88,17 @@ seeds, sooner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Dict, MultiBinary, MultiDiscrete
-from gymnasium.utils import EzPickle, seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.spaces import Box
+from gymnasium.utils import EzPickle
 
 from . import _boards
 from ._predator_prey import CATCH, PARKED, Punished, StagHunt, World
 from ._team_game import JointAction, TeamGame, aec, at_least, box, unit_box
+from ._team_vector import TeamVectorEnv
 
 __all__ = ["PredatorPreyVectorEnv", "env", "parallel_env", "raw_env"]
 
@@ -249,7 +248,7 @@ class raw_env(TeamGame):
         return _boards.image(self._board())
 
 
-class PredatorPreyVectorEnv(VectorEnv):
+class PredatorPreyVectorEnv(TeamVectorEnv):
     """Many games at once in NumPy; observations as `vdtoolkit.TeamEnv`'s, NEXT_STEP autoreset.
 
     Env e, seeded with s, plays the episodes of `TeamEnv(parallel_env())` after `reset(seed=s)`:
@@ -259,42 +258,19 @@ class PredatorPreyVectorEnv(VectorEnv):
     order of rows; when they are used up, play goes on without.
     """
 
-    seeds_each = True  # reset takes a list of seeds, one an env
-
     def __init__(self, num_envs: int = 8, form: str = "punished", **arguments: Any) -> None:
         at_least(1, num_envs=num_envs)
         settings = _settings(form, arguments)
-        self.num_envs, self.max_cycles = num_envs, settings["max_cycles"]
         self._form, self._settings = form, settings
         self._world = world = make_world(form, num_envs, settings)
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.single_observation_space = Dict(
-            {
-                "obs": batch_space(_seen(form, world.obs_dim), world.n),
-                "state": unit_box(world.state_dim),
-                "available": MultiBinary((world.n, world.n_actions)),
-                "alive": MultiBinary(world.n),
-            }
+        super().__init__(
+            num_envs,
+            _seen(form, world.obs_dim),
+            unit_box(world.state_dim),
+            world.n,
+            world.n_actions,
+            settings["max_cycles"],
         )
-        self.single_action_space = MultiDiscrete(np.full(world.n, world.n_actions))
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.episodes: Iterator[int] | None = None
-        self._seeds: list[np.random.SeedSequence | None] = [None] * num_envs
-        self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]
-        self._moves = np.zeros(num_envs, np.int64)
-        self._over = np.zeros(num_envs, bool)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """New episodes; an integer seeds env e with seed + e, as Gymnasium does."""
-        seeds = [seed + e for e in range(self.num_envs)] if isinstance(seed, int) else seed
-        for e, own in enumerate(seeds or []):
-            self._seeds[e] = None if own is None else np.random.SeedSequence(own)
-        self._begin(np.arange(self.num_envs))
-        self._over = np.zeros(self.num_envs, bool)
-        return self._told(self._over), {}
 
     def step(
         self, actions: np.ndarray
@@ -332,18 +308,8 @@ class PredatorPreyVectorEnv(VectorEnv):
         return self._told(self._over)
 
     def _begin(self, rows: np.ndarray) -> None:
-        for e in rows.tolist():
-            seed = self._next_seed(e)
-            if seed is not None:
-                self._rngs[e] = seeding.np_random(seed)[0]
+        self._throw(rows)
         self._world.begin(rows, self._rngs)
-        self._moves[rows] = 0
-
-    def _next_seed(self, e: int) -> int | None:
-        if self.episodes is not None:
-            return next(self.episodes, None)
-        own = self._seeds[e]
-        return None if own is None else int(own.spawn(1)[0].generate_state(1)[0])
 
     def _told(self, terminated: np.ndarray) -> dict[str, np.ndarray]:
         return {

@@ -103,15 +103,13 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gymnasium.spaces import Box, Dict, MultiBinary, MultiDiscrete
-from gymnasium.utils import EzPickle, seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.spaces import Box
+from gymnasium.utils import EzPickle
 
 from . import _skirmish_units as units
 from ._skirmish_battle import ATTACK, Battle
@@ -119,6 +117,7 @@ from ._skirmish_maps import MAPS, SIZE, Map
 from ._skirmish_players import PLAYERS, Player
 from ._skirmish_views import Sizes, Views
 from ._team_game import Dicts, JointAction, TeamGame, aec, at_least, box
+from ._team_vector import TeamVectorEnv
 
 if TYPE_CHECKING:
     from ._scene import Scene
@@ -270,7 +269,7 @@ class raw_env(TeamGame):
         return _scene.draw(self.scene())
 
 
-class SkirmishVectorEnv(VectorEnv):
+class SkirmishVectorEnv(TeamVectorEnv):
     """Many battles at once in NumPy; observations as `vdtoolkit.TeamEnv`'s, NEXT_STEP autoreset.
 
     Env e, seeded with s, plays the episodes of `TeamEnv(parallel_env())` after `reset(seed=s)`:
@@ -281,44 +280,21 @@ class SkirmishVectorEnv(VectorEnv):
     order of rows; when they are used up, play goes on without.
     """
 
-    seeds_each = True  # reset takes a list of seeds, one an env
-
     def __init__(
         self, num_envs: int = 8, map_name: str = "3m", *, max_cycles: int | None = None
     ) -> None:
         at_least(1, num_envs=num_envs)
         spec = _map(map_name)
-        self.num_envs, self.max_cycles = num_envs, _limit(spec, max_cycles)
         self._battle, self._views = _engine(spec, num_envs)
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         sizes = Sizes(spec)
-        self.single_observation_space = Dict(
-            {
-                "obs": batch_space(any_box(sizes.obs), sizes.n),
-                "state": any_box(sizes.state),
-                "available": MultiBinary((sizes.n, sizes.actions)),
-                "alive": MultiBinary(sizes.n),
-            }
+        super().__init__(
+            num_envs,
+            any_box(sizes.obs),
+            any_box(sizes.state),
+            sizes.n,
+            sizes.actions,
+            _limit(spec, max_cycles),
         )
-        self.single_action_space = MultiDiscrete(np.full(sizes.n, sizes.actions))
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.episodes: Iterator[int] | None = None
-        self._seeds: list[np.random.SeedSequence | None] = [None] * num_envs
-        self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]
-        self._moves = np.zeros(num_envs, np.int64)
-        self._over = np.zeros(num_envs, bool)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """New episodes; an integer seeds env e with seed + e, as Gymnasium does."""
-        seeds = [seed + e for e in range(self.num_envs)] if isinstance(seed, int) else seed
-        for e, own in enumerate(seeds or []):
-            self._seeds[e] = None if own is None else np.random.SeedSequence(own)
-        self._begin(np.arange(self.num_envs))
-        self._over = np.zeros(self.num_envs, bool)
-        return self._told(self._over), {}
 
     def step(
         self, actions: np.ndarray
@@ -345,19 +321,9 @@ class SkirmishVectorEnv(VectorEnv):
         return player(self._battle, self._views.masks, rng)
 
     def _begin(self, rows: np.ndarray) -> None:
-        for e in rows.tolist():
-            seed = self._next_seed(e)
-            if seed is not None:
-                self._rngs[e] = seeding.np_random(seed)[0]
+        self._throw(rows)
         self._battle.begin(rows, self._rngs)
         self._views.begin(rows)
-        self._moves[rows] = 0
-
-    def _next_seed(self, e: int) -> int | None:
-        if self.episodes is not None:
-            return next(self.episodes, None)
-        own = self._seeds[e]
-        return None if own is None else int(own.spawn(1)[0].generate_state(1)[0])
 
     def _told(self, terminated: np.ndarray) -> dict[str, np.ndarray]:
         views = self._views

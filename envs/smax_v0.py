@@ -74,18 +74,15 @@ seeds, sooner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Dict, MultiBinary, MultiDiscrete
-from gymnasium.utils import EzPickle, seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.utils import EzPickle
 
 from . import _scene
 from ._smax import Battles
 from ._team_game import Dicts, JointAction, TeamGame, aec, at_least, box
+from ._team_vector import TeamVectorEnv
 
 __all__ = ["SMAXVectorEnv", "env", "parallel_env", "raw_env"]
 
@@ -202,7 +199,7 @@ class raw_env(TeamGame):
         return _scene.draw(self.scene())
 
 
-class SMAXVectorEnv(VectorEnv):
+class SMAXVectorEnv(TeamVectorEnv):
     """Many battles at once on JAX; observations as `vdtoolkit.TeamEnv`'s, NEXT_STEP autoreset.
 
     Env e, seeded with s, plays the episodes of `TeamEnv(parallel_env())` after `reset(seed=s)`:
@@ -213,45 +210,20 @@ class SMAXVectorEnv(VectorEnv):
     order of rows; when they are used up, play goes on without.
     """
 
-    seeds_each = True  # reset takes a list of seeds, one an env
-
     def __init__(
         self, num_envs: int = 8, map_name: str = "3m", *, max_cycles: int = 100, **settings: Any
     ) -> None:
         at_least(1, num_envs=num_envs)
-        self.num_envs, self.max_cycles = num_envs, max_cycles
         self._battles = Battles(map_name, num_envs, **_checked(max_cycles, settings))
         rules = self._battles.engine
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.single_observation_space = Dict(
-            {
-                "obs": batch_space(box(-1.0, 1.0, rules.obs_dim), rules.n),
-                "state": box(-np.inf, np.inf, rules.state_dim),
-                "available": MultiBinary((rules.n, rules.n_actions)),
-                "alive": MultiBinary(rules.n),
-            }
+        super().__init__(
+            num_envs,
+            box(-1.0, 1.0, rules.obs_dim),
+            box(-np.inf, np.inf, rules.state_dim),
+            rules.n,
+            rules.n_actions,
+            max_cycles,
         )
-        self.single_action_space = MultiDiscrete(np.full(rules.n, rules.n_actions))
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.episodes: Iterator[int] | None = None
-        self._seeds: list[np.random.SeedSequence | None] = [None] * num_envs
-        self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]
-        self._moves = np.zeros(num_envs, np.int64)
-        self._over = np.zeros(num_envs, bool)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """New episodes; an integer seeds env e with seed + e, as Gymnasium does."""
-        seeds = [seed + e for e in range(self.num_envs)] if isinstance(seed, int) else seed
-        for e, own in enumerate(seeds or []):
-            self._seeds[e] = None if own is None else np.random.SeedSequence(own)
-        everyone = np.ones(self.num_envs, bool)
-        self._battles.begin(self._drawn(everyone))
-        self._moves[:] = 0
-        self._over = ~everyone
-        return self._told(self._over), {}
 
     def step(
         self, actions: np.ndarray
@@ -261,29 +233,22 @@ class SMAXVectorEnv(VectorEnv):
         seen, reward = battles.play(battles.legal(np.asarray(actions)))
         self._moves += 1
         if new.any():
-            seen = battles.begin_some(new, self._drawn(new))
-            self._moves[new] = 0
+            self._begin(np.flatnonzero(new))
+            seen = battles.seen
         terminated = seen.over & ~new
         truncated = (self._moves >= self.max_cycles) & ~terminated & ~new
         self._over = terminated | truncated
         info = {"won": seen.won & terminated, "_won": self._over}
         return self._told(terminated), np.where(new, 0.0, reward), terminated, truncated, info
 
-    def _drawn(self, rows: np.ndarray) -> np.ndarray:
-        """[E] the chance of the episodes that begin in these rows; 0 of the others."""
-        drawn = np.zeros(self.num_envs, np.int64)
-        for e in np.flatnonzero(rows).tolist():
-            seed = self._next_seed(e)
-            if seed is not None:
-                self._rngs[e] = seeding.np_random(seed)[0]
-            drawn[e] = _seed_of(self._rngs[e])
-        return drawn
-
-    def _next_seed(self, e: int) -> int | None:
-        if self.episodes is not None:
-            return next(self.episodes, None)
-        own = self._seeds[e]
-        return None if own is None else int(own.spawn(1)[0].generate_state(1)[0])
+    def _begin(self, rows: np.ndarray) -> None:
+        self._throw(rows)
+        new, drawn = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int64)
+        new[rows], drawn[rows] = True, [_seed_of(self._rngs[e]) for e in rows]
+        if new.all():
+            self._battles.begin(drawn)
+        else:
+            self._battles.begin_some(new, drawn)
 
     def _told(self, terminated: np.ndarray) -> dict[str, np.ndarray]:
         seen = self._battles.seen
