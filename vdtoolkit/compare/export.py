@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,14 @@ import numpy as np
 from vdtoolkit.compare.comparison import Comparison, Environment, Estimate
 from vdtoolkit.compare.curves import Curve
 from vdtoolkit.compare.records import Record
+from vdtoolkit.files import write_whole
 
 Rows = list[list[Any]]
 
 
 def whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(path, lambda temporary: temporary.write_bytes(data))
 
 
 def csv_text(heads: Sequence[str], rows: Rows) -> str:
