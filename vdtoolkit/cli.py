@@ -10,7 +10,11 @@ from vdtoolkit._version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 2 bad input, 130 interrupted, 141 unread."""
+    """Run one command; the exit status.
+
+    0 done, 1 done and something is amiss (a sweep's run failed, a check did not pass), 2 bad input,
+    130 interrupted, 141 unread.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -63,6 +67,12 @@ def _check_env(arguments: list[str]) -> int:
     return check_main(arguments)
 
 
+def _sweep(arguments: list[str]) -> int:
+    from vdtoolkit.commands.sweep import main as sweep_main
+
+    return sweep_main(arguments)
+
+
 def _evaluate(arguments: list[str]) -> int:
     from vdtoolkit.commands.evaluate import main as evaluate_main
 
@@ -91,6 +101,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "igm": (_igm, "train methods on a finite game and see where IGM holds and where it breaks"),
     "train": (_train, "train a team on any PettingZoo environment, beside a random one"),
     "resume": (_resume, "go on with a run that was ended, to the same bits"),
+    "sweep": (_sweep, "train methods x environments x seeds: cores, Slurm, Ray; go on anywhere"),
     "evaluate": (_evaluate, "play a saved team greedily: mean return, interval, win rate"),
     "compare": (_compare, "compare trained teams: intervals, who is told from whom, seeds missing"),
     "certify": (_certify, "prove of a method what can be proved: ours, or a class of your own"),

@@ -12,9 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+IN_USE = "is in use: another process trains in it"
+
 
 class FolderError(ValueError):
     """A run's folder that cannot be gone on with; the text says why."""
+
+
+class InUseError(FolderError):
+    """A folder in which another process trains."""
 
 
 class SavingError(FolderError):
@@ -108,6 +119,27 @@ def saving(path: Path) -> Iterator[None]:
         raise SavingError(
             f"cannot write {path}: {error.strerror or error}; all that was saved before is whole"
         ) from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains in it meanwhile; the lock ends with the process.
+
+    It holds on one machine: file systems that many machines share do not pass it on.  There is none
+    on Windows.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InUseError(f"{folder} {IN_USE}") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def flush_folder(folder: Path) -> None:

@@ -21,22 +21,16 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vdtoolkit.files import FolderError, Lines, read_json, saving, write_json
+from vdtoolkit.files import Lines, locked, read_json, saving, write_json
 from vdtoolkit.runs import Score
 from vdtoolkit.snapshots import Snapshots
 from vdtoolkit.training import Report
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 STATUS = ("running", "interrupted", "failed", "finished")
@@ -89,21 +83,9 @@ class RunFolder:
         told = {"status": status, "moves": moves, "of": of, "error": error, "date": date}
         write_json(self.path / "status.json", told)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Nobody else trains in it meanwhile (not on Windows); the lock ends with the process."""
-        if fcntl is None:
-            yield
-            return
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise FolderError(f"{self.path} is in use: another process trains in it") from None
-            yield
-        finally:
-            os.close(handle)
+        return locked(self.path)
 
     def snapshots(self) -> Snapshots:
         """Its checkpoints."""

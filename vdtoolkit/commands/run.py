@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import signal
 import threading
 import time
@@ -27,6 +28,7 @@ CURVE_SEEDS, FINAL_SEEDS = 1_000_000, 2_000_000
 SIDE_BY_SIDE = 8  # environments in which they are played; decides nothing but the speed
 AT_MOST = 0.01  # of the time goes into checkpoints, however large they are
 LINES = 200  # about training, over a whole run
+AS_ONE = 1.0  # seconds within which signals count as one
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,13 @@ def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Scor
 class Interrupts:
     """Ctrl-C and SIGTERM: a KeyboardInterrupt at once, or, while `wait` is set, once asked for it.
 
-    A second one does not wait.  In another thread than the main one signals are others' matter.
+    A second one does not wait, where it is none that a job's manager sent to the whole group with
+    the first.  In another thread than the main one signals are others' matter.
     """
 
     def __init__(self) -> None:
         self.wait = self.asked = False
+        self._at = -math.inf  # when the last came
 
     def __enter__(self) -> Interrupts:
         self._before: dict[int, Any] = {}
@@ -92,6 +96,10 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _told(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._at <= AS_ONE:
+            return
+        self._at = now
         if not self.wait or self.asked:
             raise KeyboardInterrupt
         self.asked = True
