@@ -91,9 +91,13 @@ def _open(folder: Path) -> bool:
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """Folders of runs, this one or below it; the summary of several seeds is none."""
+    """Folders of runs, this one or below it; the summary of several seeds is none.
+
+    Nor is a run of vdtoolkit igm, as sweeps have them: it has audits, and a page of its own.
+    """
     if (path / METRICS).exists():
-        yield path
+        if not _of_the_lab(path):
+            yield path
         return
     below = [
         folder
@@ -105,6 +109,11 @@ def run_folders(path: Path) -> Iterator[Path]:
         yield from below
     elif (path / "result.json").exists():
         yield path
+
+
+def _of_the_lab(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.exists() and _json(path).get("kind") == "igm"
 
 
 def read(folder: Path) -> list[Record]:
