@@ -20,6 +20,7 @@ from vdtoolkit.sweep.folder import LOG
 from vdtoolkit.sweep.rows import Row
 
 STEP = 0.2  # seconds between two looks at a process
+RETRIES = 100  # of a row whose machine or worker died, by Ray
 PATIENCE = 60.0  # seconds that a task waits for a folder which a dying process still holds
 
 
@@ -104,7 +105,7 @@ class OnRay:
         """Give a row to Ray; whatever dies under it, it is begun again."""
         self._log_sizes[row.index] = _size(row)
         task = self._task.options(
-            num_cpus=row.cpus, num_gpus=row.gpus, max_retries=-1, name=row.name
+            num_cpus=row.cpus, num_gpus=row.gpus, max_retries=RETRIES, name=row.name
         ).remote(row, *self._job)
         self._rows[task] = row
 

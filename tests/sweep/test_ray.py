@@ -1,0 +1,91 @@
+"""Sweeps on a Ray cluster of several nodes on this machine: nodes and workers are killed at work."""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from sweeping import SLOW, begun, bits, environment, moves, pids, status, until, write
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own, of what it imports
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'vdtoolkit[ray]'")
+    from ray.cluster_utils import Cluster
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's pipes and sockets
+CORE = {"num_cpus": 1, "object_store_memory": 80_000_000}  # of each node
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes of a core each."""
+    before = dict(os.environ)
+    os.environ.update(environment(), RAY_DISABLE_IMPORT_WARNING="1")
+    made = Cluster(initialize_head=True, head_node_args={**CORE, "include_dashboard": False})
+    os.environ.clear()
+    os.environ.update(before)
+    yield made
+    made.shutdown()
+
+
+def add_node(cluster):
+    """One more, whose processes find our modules."""
+    return cluster.add_node(**CORE, env_vars=environment())
+
+
+def sweep(cluster, folder, *words):
+    """A sweep's process."""
+    command = [sys.executable, "-m", "vdtoolkit", "sweep", *words, "--ray", cluster.address]
+    with open(folder / "said.txt", "ab") as log:
+        return subprocess.Popen(
+            command, cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT
+        )
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def children(folder):
+    """The processes that train, by the seed's folder."""
+    logs = {}
+    for pid in pids(folder):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"vdtoolkit.sweep.child" in words:
+            logs[Path(os.readlink(f"/proc/{pid}/fd/1")).parent.name] = pid
+    return logs
+
+
+def test_a_node_and_a_worker_that_are_killed_cost_nothing_but_time(cluster, forks, tmp_path):
+    env = {"env": SLOW, "name": "slow"}
+    train = {"moves": 400, "checkpoint-seconds": 1}
+    whole = write(tmp_path, "whole.json", env=env, seeds=3, out="whole", train=train)
+    assert forks.run(tmp_path, "sweep", whole)[0] == 0
+    slowly = {**env, "env-arg": {"pause": 0.03}}
+    file = write(tmp_path, env=slowly, seeds=3, train=train)
+    runs = [tmp_path / "out" / "slow" / "vdn" / f"seed-{seed}" for seed in range(3)]
+    nodes = [add_node(cluster) for _ in range(2)]
+    cluster.wait_for_nodes()
+    process = sweep(cluster, tmp_path, file)
+    until(lambda: process.poll() is not None or all(moves(run) > 20 for run in runs))
+    at_work = {seed: pid for seed, pid in children(tmp_path).items()}
+    assert sorted(at_work) == ["seed-0", "seed-1", "seed-2"], (tmp_path / "said.txt").read_text()
+    raylets = {seed: parent(parent(pid)) for seed, pid in at_work.items()}
+    assert len(set(raylets.values())) == 3  # each on a node of its own
+    killed = nodes[0]
+    (raylet,) = (info.process.pid for info in killed.all_processes["raylet"])
+    (lost,) = (seed for seed, pid in raylets.items() if pid == raylet)
+    other = min({*at_work} - {lost})
+    os.kill(parent(at_work[other]), signal.SIGKILL)  # Ray's worker process
+    cluster.remove_node(killed, allow_graceful=False)
+    assert process.wait(120) == 0, (tmp_path / "said.txt").read_text()
+    assert [status(run) for run in runs] == ["finished"] * 3
+    for run in runs:
+        assert bits(run) == bits(tmp_path / "whole" / "slow" / "vdn" / run.name)
+        again = ["resume" in line for line in begun(run)]
+        assert again == ([False, True] if run.name in (lost, other) else [False])
+    until(lambda: not children(tmp_path))
+    print((tmp_path / "said.txt").read_text())
