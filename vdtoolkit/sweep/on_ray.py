@@ -72,6 +72,7 @@ class OnRay:
 
     def __init__(self, address: str, out: Path, token: str) -> None:
         self._ray = ray = _import()
+        _refuse_nobody(address)
         try:
             ray.init(
                 address,
@@ -84,7 +85,8 @@ class OnRay:
             raise ValueError(
                 f"--ray {address}: {said}; start a cluster by ray start --head, or give local"
             ) from None
-        self.address = address
+        # else twenty lines of a dead node's log; ours are in the runs' folders
+        ray._private.worker._worker_logs_enabled = False
         self._task = ray.remote(train_row)
         self._job = (os.getcwd(), os.fspath(out), token)
         self._rows: dict[Any, Row] = {}
@@ -95,7 +97,7 @@ class OnRay:
         """For people."""
         cores = self._ray.cluster_resources().get("CPU", 0)
         nodes = sum(node["Alive"] for node in self._ray.nodes())
-        return f"on Ray: {nodes} nodes, {cores:g} cores"
+        return f"on Ray: {nodes} node{'s' * (nodes != 1)}, {cores:g} core{'s' * (cores != 1)}"
 
     def free(self) -> bool:
         """Ray queues what it has no core for."""
@@ -149,6 +151,21 @@ def _size(row: Row) -> int:
     with suppress(OSError):
         return (row.folder / LOG).stat().st_size
     return 0
+
+
+def _refuse_nobody(address: str) -> None:
+    """ValueError where nothing listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"--ray {address}: {said}; is a cluster there? ray start --head begins one and says "
+            "its address"
+        ) from None
 
 
 def _import() -> Any:
