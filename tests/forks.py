@@ -14,6 +14,9 @@ import sys
 import tempfile
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
+from typing import ClassVar
+
+STREAMS = ((0, "r"), (1, "w"), (2, "w"))
 
 
 class Picture:
@@ -26,7 +29,7 @@ class Picture:
 class Forked:
     """A `subprocess.Popen` of a sweep's row that forks instead."""
 
-    pipes = []  # our ends: a fork gets copies of them all, and must close them
+    pipes: ClassVar = []  # our ends: a fork gets copies of them all, and must close them
 
     def __init__(self, words, *, stdin, stdout, stderr, env, start_new_session):
         from vdtoolkit.sweep import child
@@ -60,9 +63,7 @@ def become(command, stdin, log, close=()):
             os.close(handle)
         for number, handle in ((0, stdin), (1, log), (2, log)):
             os.dup2(handle, number)
-        sys.stdin, sys.stdout, sys.stderr = (
-            open(n, mode, closefd=False) for n, mode in enumerate("rww")
-        )
+        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, m, closefd=False) for n, m in STREAMS)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         status = command()

@@ -19,6 +19,6 @@ def test_an_unknown_command_is_told_with_those_that_there_are():
     done = subprocess.run([*COMMAND, "tain"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "vdtoolkit: error: unknown command 'tain': commands are igm, train, resume, evaluate, "
-        "compare, certify, check-env, doctor\n"
+        "vdtoolkit: error: unknown command 'tain': commands are igm, train, resume, sweep, "
+        "evaluate, compare, certify, check-env, doctor\n"
     )

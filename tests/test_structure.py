@@ -54,6 +54,7 @@ FLOORS = {
     "vdtoolkit.rundir": 4,
     "vdtoolkit.plots": 5,
     "vdtoolkit.compare": 5,
+    "vdtoolkit.sweep": 5,
     "vdtoolkit.commands": 5,
     "vdtoolkit.cli": 5,
     "vdtoolkit.__main__": 5,

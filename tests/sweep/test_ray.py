@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster of several nodes on this machine: nodes and workers are killed at work."""
+"""Sweeps on a Ray cluster of several nodes on this machine: some are killed at work."""
 
 import os
 import signal

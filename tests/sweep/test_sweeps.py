@@ -6,7 +6,20 @@ import signal
 import time
 
 import pytest
-from sweeping import CRASHING, SLOW, TRAIN, begun, bits, holds, moves, pids, said, status, until, write
+from sweeping import (
+    CRASHING,
+    SLOW,
+    TRAIN,
+    begun,
+    bits,
+    holds,
+    moves,
+    pids,
+    said,
+    status,
+    until,
+    write,
+)
 
 from vdtoolkit.rundir import RunFolder
 
@@ -22,7 +35,12 @@ def test_it_trains_all_runs_once_each_as_the_plain_command_does(forks, tmp_path)
     assert status == 0, said
     assert "2 environments x 2 methods x 2 seeds: 8 runs, 2 at a time" in said
     assert "8 of 8 runs are finished, in out" in said and "vdtoolkit compare out" in said
-    names = [f"{e}/{m}/seed-{k}" for k in (0, 1) for e in ("Relay", "two_step_v0") for m in ("vdn", "qmix")]
+    names = [
+        f"{e}/{m}/seed-{k}"
+        for k in (0, 1)
+        for e in ("Relay", "two_step_v0")
+        for m in ("vdn", "qmix")
+    ]
     told = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert [row["name"] for row in told["rows"]] == names
     folders = [tmp_path / "out" / name for name in names]
@@ -32,7 +50,9 @@ def test_it_trains_all_runs_once_each_as_the_plain_command_does(forks, tmp_path)
         flags = [f"--{name}={value}" for name, value in TRAIN.items()]
         env = TWO_STEP if "two_step" in row["name"] else RELAY
         plain = ["--env", env, "--algorithm", "qmix", "--seed", row["name"][-1], "--workers", 0]
-        assert forks.run(tmp_path, "train", *flags, *plain, "--out", f"plain-{row['index']}")[0] == 0
+        assert (
+            forks.run(tmp_path, "train", *flags, *plain, "--out", f"plain-{row['index']}")[0] == 0
+        )
         assert bits(tmp_path / f"plain-{row['index']}") == bits(tmp_path / row["folder"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     status, said = forks.run(tmp_path, "sweep", file, "--jobs", 2)
@@ -41,7 +61,11 @@ def test_it_trains_all_runs_once_each_as_the_plain_command_does(forks, tmp_path)
     assert all(len(begun(folder)) == 1 for folder in folders)
 
 
-SLOWLY = {"env": {"env": SLOW, "name": "slow"}, "seeds": 3, "train": {"moves": 300, "checkpoint-seconds": 0.1}}
+SLOWLY = {
+    "env": {"env": SLOW, "name": "slow"},
+    "seeds": 3,
+    "train": {"moves": 300, "checkpoint-seconds": 0.1},
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`vdtoolkit sweep`: methods x environments x seeds from one file, gone on with wherever it ended."""
+"""`vdtoolkit sweep`: methods x environments x seeds from one file, gone on with anywhere."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Options:
     """Train methods x environments x seeds, a folder each, as a file in TOML or JSON asks.
 
     What is finished is never trained again: the same command goes on with a sweep that was ended
-    anywhere.  docs/sweeps.md has the file.  Exit status: 0 all finished, 1 some failed, 2 bad input,
-    130 interrupted.
+    anywhere.  docs/sweeps.md has the file.  Exit status: 0 all finished, 1 some failed, 2 bad
+    input, 130 interrupted.
     """
 
     file: tyro.conf.Positional[Path]
@@ -49,7 +49,7 @@ class Options:
     list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print all runs with index, state and command, and train nothing."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """Train on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one of this machine."""
+    """Train on a Ray cluster: auto, HOST:PORT, or local for one of this machine alone."""
     retries: int = 2
     """How often a run that failed is begun again, from its checkpoint."""
 
@@ -84,7 +84,7 @@ def _check(options: Any) -> None:
 def _chosen(rows: Sequence[Row], options: Any) -> Row:
     if not 0 <= options.index < len(rows):
         raise ValueError(
-            f"--index {options.index}: {options.file} asks for {len(rows)} runs, "
+            f"--index {options.index}: {options.file} asks for {_counted(len(rows), 'run')}, "
             f"0 to {len(rows) - 1}"
         )
     return rows[options.index]
@@ -139,13 +139,10 @@ def described(asked: SweepFile, rows: Sequence[Row]) -> str:
     """What a sweep is, in half a line."""
     if len(rows) == 1:
         return f"run {rows[0].index}, {rows[0].name}"
-    parts = [
-        _counted(len(asked.envs), "environment"),
-        _counted(len(asked.games), "game"),
-        _counted(len(asked.methods), "method"),
-        _counted(len(asked.seeds), "seed"),
-    ]
-    return f"{' x '.join(part for part in parts if part)}: {_counted(len(rows), 'run')}"
+    places = [_counted(len(asked.envs), "environment"), _counted(len(asked.games), "game")]
+    where = " and ".join(filter(None, places))
+    several = (where, _counted(len(asked.methods), "method"), _counted(len(asked.seeds), "seed"))
+    return f"{' x '.join(several)}: {_counted(len(rows), 'run')}"
 
 
 def _counted(n: int, what: str) -> str:
@@ -163,7 +160,12 @@ def _write(out: Path, asked: SweepFile, rows: Sequence[Row], command: str) -> di
         "file": os.fspath(asked.path),
         "command": command,
         "rows": [
-            {"index": row.index, "name": row.name, "folder": str(row.folder), "command": row.command}
+            {
+                "index": row.index,
+                "name": row.name,
+                "folder": str(row.folder),
+                "command": row.command,
+            }
             for row in rows
         ],
     }

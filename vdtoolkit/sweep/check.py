@@ -1,7 +1,7 @@
 """What can be wrong with the rows of a sweep, found before anything is trained.
 
-Each row's words go through the same parser and the same checks as the command they are for, and what
-they ask is held against the folder that is there already.
+Each row's words go through the same parser and the same checks as the command they are for, and
+what they ask is held against the folder that is there already.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from vdtoolkit.sweep.rows import Row
 
 # results do not depend on these: a run may go on with others
 FREE = ("workers", "checkpoint_seconds")
-LAB = [field.name for field in dataclasses.fields(igm.Options)]
 FREE_IN_THE_LAB = ("out", "json", "jobs", "algorithms")
 
 
@@ -40,7 +39,7 @@ def check(path: Path, rows: Iterable[Row], *, envs: bool = True) -> dict[int, in
     """
     from_here()
     look = _Look()
-    moves = {}
+    moves: dict[int, int] = {}
     for _, group in groupby(sorted(rows, key=lambda r: (r.group, r.index)), key=lambda r: r.group):
         alike = list(group)
         with _at(path, alike[0]):
@@ -101,32 +100,29 @@ def _names(flag: str, said: str) -> bool:
 
 def _refuse_unknown(row: Row) -> None:
     """A flag that the row's command has not; the parser would not know where it was given."""
-    cls = ALGORITHMS[row.algorithm]
-    own = [field.name for field in dataclasses.fields(cls.Config)]
+    hyper = {name: _fields(cls.Config) for name, cls in ALGORITHMS.items()}
     if row.kind == "train":
-        known = [field.name for field in dataclasses.fields(TrainOptions)] + own
+        known = _fields(TrainOptions) + hyper[row.algorithm]
         command = f"vdtoolkit train --algorithm {row.algorithm} --help"
     else:
-        known = LAB + [
-            f"{name}.{field.name}"
-            for name, other in ALGORITHMS.items()
-            for field in dataclasses.fields(other.Config)
+        known = _fields(igm.Options) + [
+            f"{name}.{field}" for name, fields in hyper.items() for field in fields
         ]
         command = "vdtoolkit igm --help"
     flags = [name.replace("_", "-") for name in known]
     for flag, place in row.places:
         if flag not in flags:
             said = did_you_mean(flag, flags)
-            others = [
-                name
-                for name, other in ALGORITHMS.items()
-                if flag.replace("-", "_") in {field.name for field in dataclasses.fields(other.Config)}
-            ]
+            others = [name for name, fields in hyper.items() if flag.replace("-", "_") in fields]
             if others and row.kind == "train":
-                said = f"{', '.join(others)} have it: give it in their [[method]]; "
+                said = f"it is one of {', '.join(others)}: give it in their [[method]]; "
             raise ValueError(
                 f"unknown flag {flag!r} in {place}: {said}{command} lists {row.algorithm}'s"
             )
+
+
+def _fields(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
 
 
 def _train(rows: list[Row], look: _Look | None) -> int:
@@ -176,7 +172,7 @@ def _igm(rows: list[Row], look: _Look | None) -> int:
 def _plain_igm(options: Any) -> dict[str, Any]:
     """What a lab run is, with the flags of the methods it trains alone."""
     _, algorithms = igm.check(options)
-    names = {*LAB} - {*FREE_IN_THE_LAB}
+    names = {*_fields(igm.Options)} - {*FREE_IN_THE_LAB}
     told = {name: getattr(options, name) for name in sorted(names)}
     told |= {name: dataclasses.asdict(getattr(options, name)) for name in algorithms}
     if options.payoff is not None:

@@ -111,7 +111,7 @@ def _understood(path: Path, told: dict[str, Any]) -> SweepFile:
     for name in told:
         if name not in SECTIONS:
             said = did_you_mean(str(name), SECTIONS)
-            hint = f"{said}a flag of all runs stands in [train]; " if not said else said
+            hint = said or "a flag of all runs stands in [train]; "
             raise ValueError(f"unknown section {name!r}: {hint}there are {', '.join(SECTIONS)}")
     out = told.get("out", f"runs/sweep-{path.stem}")
     if not isinstance(out, str) or not out:

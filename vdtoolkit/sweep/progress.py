@@ -124,7 +124,7 @@ class Screen(Lines):
         for row in at_work[:SHOWN]:
             rows.add_row(*self.line(row))
         more = len(at_work) - SHOWN
-        parts = [
+        parts: list[RenderableType] = [
             ProgressBar(total=max(1, self.total), completed=self.done()),
             Text(self.summary(at_work), style="bold"),
             rows,

@@ -11,7 +11,7 @@ from typing import Any
 
 from vdtoolkit.sweep.file import Entry, Flag, Flags, SweepFile
 
-# given to every run that says nothing else: auto depends on the machine, which one run need not mind
+# of every run that says nothing else: auto depends on the machine, which a run alone need not mind
 DEFAULTS = {"train": {"n-envs": 8, "workers": 0}, "igm": {"jobs": 1}}
 AGAIN = ("env-arg", "wrap")  # flags that are given once for each value
 
@@ -68,7 +68,9 @@ def _trainings(asked: SweepFile) -> Iterator[Row]:
                 flags = _merged("train", asked.train, env, method, method.flags, special)
                 name = f"{env.name}/{method.name}/seed-{seed}"
                 head = ["--env", env.value, "--algorithm", method.value]
-                yield _row(name, "train", head, flags, ["--seed", str(seed)], method, (seed,), asked)
+                yield _row(
+                    name, "train", head, flags, ["--seed", str(seed)], method, (seed,), asked
+                )
 
 
 def _games(asked: SweepFile) -> Iterator[Row]:
@@ -163,8 +165,8 @@ def _merged(
     merged = {**defaults, **common, **own, **place.flags, **special}
     if kind == "train" and merged["n-envs"].value == "auto":
         raise ValueError(
-            f'n-envs = "auto" in {merged["n-envs"].place}: it depends on the machine, and runs that '
-            "are compared need the same number: give it"
+            f'n-envs = "auto" in {merged["n-envs"].place}: it depends on the machine, and runs '
+            "that are compared need the same number: give it"
         )
     return merged
 
