@@ -16,6 +16,7 @@ from vdtoolkit.commands.certify import Options as CertifyOptions
 from vdtoolkit.commands.compare import Options as CompareOptions
 from vdtoolkit.commands.doctor import Options as DoctorOptions
 from vdtoolkit.commands.evaluate import Options as EvaluateOptions
+from vdtoolkit.commands.sweep import Options as SweepOptions
 from vdtoolkit.commands.train import options_type as train_options
 from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
 from vdtoolkit.igm.command import check, options_type
@@ -110,6 +111,8 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
             tyro.cli(DoctorOptions, args=arguments)
         elif command == "certify":
             tyro.cli(CertifyOptions, args=arguments)
+        elif command == "sweep":
+            tyro.cli(SweepOptions, args=arguments)
         elif command == "compare":
             tyro.cli(CompareOptions, args=arguments)
         elif "--help" not in arguments:

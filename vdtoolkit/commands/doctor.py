@@ -29,6 +29,7 @@ EXTRAS = {
     "lbforaging": ("envs", "level-based foraging"),
     "rware": ("envs", "multi-robot warehouse"),
     "numba": ("fast", "the recurrent agent compiled, on CPUs"),
+    "ray": ("ray", "sweeps on a cluster"),
 }
 SIGNS = {"ok": ("ok", "green"), "missing": ("missing", "red"), "off": ("not there", "dim")}
 

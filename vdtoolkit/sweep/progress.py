@@ -116,6 +116,12 @@ class Screen(Lines):
 
     def picture(self, at_work: list[Row]) -> RenderableType:
         """All rows, then those at work."""
+        done = self.done()
+        whole = Table.grid(padding=(0, 2), expand=True)
+        whole.add_column(ratio=1)
+        whole.add_column(justify="right", no_wrap=True)
+        share = f"{done / max(1, self.total):.0%} of all moves"
+        whole.add_row(ProgressBar(total=max(1, self.total), completed=done), share)
         rows = Table.grid(padding=(0, 2), expand=True)
         rows.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
         rows.add_column(ratio=2)
@@ -124,13 +130,8 @@ class Screen(Lines):
         for row in at_work[:SHOWN]:
             rows.add_row(*self.line(row))
         more = len(at_work) - SHOWN
-        parts: list[RenderableType] = [
-            ProgressBar(total=max(1, self.total), completed=self.done()),
-            Text(self.summary(at_work), style="bold"),
-            rows,
-            *([Text(f"and {more} more at work", style="dim")] if more > 0 else []),
-        ]
-        return Group(*parts)
+        also = [Text(f"and {more} more at work", style="dim")] if more > 0 else []
+        return Group(Text(self.summary(at_work), style="bold"), whole, rows, *also)
 
     def line(self, row: Row) -> list[RenderableType]:
         """A row at work: its name, a bar, moves, speed."""
