@@ -1,5 +1,7 @@
 """One team's training: what is counted."""
 
+import signal
+
 import pytest
 
 from vdtoolkit.commands import run as runs
@@ -27,3 +29,20 @@ def test_the_clock_stands_still_while_teams_are_evaluated(monkeypatch):
     assert clock.seconds() == 4.0
     clock.start()
     assert clock.seconds() == 0.0
+
+
+def test_signals_within_a_second_are_one_and_a_later_one_does_not_wait(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
+    with runs.Interrupts() as interrupts:
+        interrupts.wait = True
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+        assert interrupts.asked
+        now[0] += 1.5
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    with runs.Interrupts() as interrupts:  # where nothing is waited for the first ends it
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # while it saves

@@ -93,6 +93,17 @@ def test_a_folder_without_runs(tmp_path):
     assert "no run of vdtoolkit train in it or below it" in refused([tmp_path])
 
 
+def test_runs_of_the_lab_are_left_out_of_a_sweeps_folder(tmp_path):
+    lab = tmp_path / "nonmonotonic" / "qmix"
+    lab.mkdir(parents=True)
+    dump(lab / "config.json", {"format": 1, "kind": "igm"})
+    (lab / "metrics.jsonl").write_text('{"kind": "audit", "algorithm": "qmix", "seed": 0}\n')
+    dump(lab / "result.json", {"methods": []})
+    assert "no run of vdtoolkit train in it or below it" in refused([tmp_path])
+    run(tmp_path / "spread" / "qmix" / "seed-0")
+    assert only(tmp_path).name == str(tmp_path / "spread" / "qmix" / "seed-0")
+
+
 def test_the_same_folder_twice(tmp_path):
     folder = run(tmp_path / "a")
     again = tmp_path / "b"

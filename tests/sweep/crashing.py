@@ -12,7 +12,7 @@ class Crashing(Relay):
     count: a file with a letter for each time.
     """
 
-    def __init__(self, count, times, at=30):
+    def __init__(self, count, times, at=14):
         super().__init__()
         self.count, self.times, self.at, self.moves = Path(count), times, at, 0
 

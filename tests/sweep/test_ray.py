@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -45,6 +46,30 @@ def sweep(cluster, folder, *words):
         )
 
 
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from vdtoolkit.sweep.file import read_file
+from vdtoolkit.sweep.on_ray import OnRay
+from vdtoolkit.sweep.rows import rows_of
+(row,) = rows_of(read_file(Path(sys.argv[1])))
+there = OnRay(sys.argv[2], Path("out"), "the id of another")
+there.start(row)
+(ended,) = there.wait(60)
+print(ended.how, ended.said)
+"""
+
+
+def test_a_node_that_does_not_see_the_sweeps_folder_says_so(cluster, tmp_path):
+    file = write(tmp_path, env=SLOW, seeds=1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sweep.json").write_text('{"id": "its id"}')
+    words = [sys.executable, "-c", ELSEWHERE, file, cluster.address]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.stdout.startswith(f"unseen node {socket.gethostname()} does not see"), done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["sweep.json"]
+
+
 def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -64,14 +89,14 @@ def test_a_node_and_a_worker_that_are_killed_cost_nothing_but_time(cluster, fork
     train = {"moves": 400, "checkpoint-seconds": 1}
     whole = write(tmp_path, "whole.json", env=env, seeds=3, out="whole", train=train)
     assert forks.run(tmp_path, "sweep", whole)[0] == 0
-    slowly = {**env, "env-arg": {"pause": 0.03}}
+    slowly = {**env, "env-arg": {"pause": 0.02}}
     file = write(tmp_path, env=slowly, seeds=3, train=train)
     runs = [tmp_path / "out" / "slow" / "vdn" / f"seed-{seed}" for seed in range(3)]
     nodes = [add_node(cluster) for _ in range(2)]
     cluster.wait_for_nodes()
     process = sweep(cluster, tmp_path, file)
     until(lambda: process.poll() is not None or all(moves(run) > 20 for run in runs))
-    at_work = {seed: pid for seed, pid in children(tmp_path).items()}
+    at_work = children(tmp_path)
     assert sorted(at_work) == ["seed-0", "seed-1", "seed-2"], (tmp_path / "said.txt").read_text()
     raylets = {seed: parent(parent(pid)) for seed, pid in at_work.items()}
     assert len(set(raylets.values())) == 3  # each on a node of its own
@@ -88,4 +113,3 @@ def test_a_node_and_a_worker_that_are_killed_cost_nothing_but_time(cluster, fork
         again = ["resume" in line for line in begun(run)]
         assert again == ([False, True] if run.name in (lost, other) else [False])
     until(lambda: not children(tmp_path))
-    print((tmp_path / "said.txt").read_text())

@@ -1,6 +1,7 @@
 """The file of a sweep: what it asks for, row by row, and what is refused beforehand."""
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -330,3 +331,11 @@ def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert cli.main(["sweep", "s.json", "--ray", "auto"]) == 2
     assert "--ray needs Ray: pip install 'vdtoolkit[ray]'" in capsys.readouterr().err
+
+
+def test_the_pages_file_is_one(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sweeps.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    found = rows(tmp_path, text)
+    assert len(found) == 2 + 2 * 2 * 5
+    assert set(check(tmp_path / "s.toml", found, envs=False).values()) >= {200_000, 100_000}
