@@ -144,7 +144,7 @@ def test_a_run_that_fails_is_tried_again_from_its_checkpoint_and_given_up_at_las
         {"env": CRASHING, "name": name, "env-arg": {"count": str(tmp_path / file), "times": n}}
         for name, n, file in often
     ]
-    train = {"moves": 48, "n-envs": 1}
+    train = {"n-envs": 1}
     file = write(tmp_path, env=envs, seeds=1, train=train)
     code, told = forks.run(tmp_path, "sweep", file, "--jobs", 1)
     assert code == 1, told
