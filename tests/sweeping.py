@@ -52,7 +52,7 @@ class Forks:
         asked = {"words": words, "cwd": str(folder), "log": str(folder / "said.txt")}
         return self.ask(asked)["pid"]
 
-    def wait(self, pid, seconds=120):
+    def wait(self, pid, seconds=90):
         """Its exit status."""
         end = time.monotonic() + seconds
         while (status := self.ask({"wait": pid})["status"]) is None:

@@ -49,7 +49,7 @@ class Options:
     list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print all runs with index, state and command, and train nothing."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """Train on a Ray cluster: auto, HOST:PORT, or local for one of this machine alone."""
+    """Train on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for this machine alone."""
     retries: int = 2
     """How often a run that failed is begun again, from its checkpoint."""
 
@@ -99,7 +99,7 @@ def _run(options: Any, asked: SweepFile, rows: list[Row], command: str) -> int:
         return 0
     out = prepare(asked.out)
     try:
-        told = _write(out, asked, rows if options.index is None else rows_of(asked), command)
+        told = _write(out, asked)
     except SavingError as error:
         return refuse(PROGRAM, str(error))
     executor = _executor(options, rows, out, told["id"])
@@ -149,7 +149,7 @@ def _counted(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}" if n else ""
 
 
-def _write(out: Path, asked: SweepFile, rows: Sequence[Row], command: str) -> dict[str, Any]:
+def _write(out: Path, asked: SweepFile) -> dict[str, Any]:
     """sweep.json: what was asked.  Its id stays, by which other machines know the folder."""
     path = out / "sweep.json"
     old = read_json(path) if path.exists() else {}
@@ -158,7 +158,6 @@ def _write(out: Path, asked: SweepFile, rows: Sequence[Row], command: str) -> di
         "kind": "sweep",
         "id": str(old.get("id") or uuid.uuid4().hex),
         "file": os.fspath(asked.path),
-        "command": command,
         "rows": [
             {
                 "index": row.index,
@@ -166,7 +165,7 @@ def _write(out: Path, asked: SweepFile, rows: Sequence[Row], command: str) -> di
                 "folder": str(row.folder),
                 "command": row.command,
             }
-            for row in rows
+            for row in rows_of(asked)
         ],
     }
     if told != old:

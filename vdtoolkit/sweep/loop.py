@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -57,7 +57,7 @@ class Watcher(Protocol):
     def ended(self, ended: Ended, again: bool) -> None:
         """An attempt at a row ended; again: it is tried once more."""
 
-    def tick(self, at_work: list[Row]) -> None:
+    def tick(self, at_work: Callable[[], list[Row]]) -> None:
         """Some time has gone by."""
 
     def say(self, text: str) -> None:
@@ -143,7 +143,7 @@ class Loop:
                 self._start()
                 for ended in executor.wait(TICK):
                     self._take(ended)
-                watcher.tick(executor.at_work())
+                watcher.tick(executor.at_work)
         if self._unseen is not None:
             raise UnseenError(self._unseen.said)
         return state

@@ -83,7 +83,8 @@ class OnRay:
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = str(error).splitlines()[0]
             raise ValueError(
-                f"--ray {address}: {said}; start a cluster by ray start --head, or give local"
+                f"--ray {address}: {said}; a cluster is begun by ray start --head, and one that "
+                "asks for a token needs RAY_AUTH_MODE=token here, too"
             ) from None
         # else twenty lines of a dead node's log; ours are in the runs' folders
         ray._private.worker._worker_logs_enabled = False

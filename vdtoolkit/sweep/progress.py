@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,12 +52,13 @@ class Lines:
         if text := told(ended, again, self.state):
             self.say(text)
 
-    def tick(self, at_work: list[Row]) -> None:
-        """Some time has gone by."""
+    def tick(self, at_work: Callable[[], list[Row]]) -> None:
+        """Some time has gone by; now and then folders are looked into."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + self.every
-            self.far = {row.index: far(row.folder) for row in at_work}
-            self.shown(at_work)
+            rows = at_work()
+            self.far = {row.index: far(row.folder) for row in rows}
+            self.shown(rows)
 
     def shown(self, at_work: list[Row]) -> None:
         """How far all is, now that it is known."""
