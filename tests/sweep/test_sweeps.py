@@ -59,7 +59,7 @@ def test_it_trains_all_runs_once_each_as_the_plain_command_does(forks, tmp_path)
         assert bits(tmp_path / f"plain-{row['index']}") == bits(tmp_path / row["folder"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     status, said = forks.run(tmp_path, "sweep", file, "--jobs", 2)
-    assert status == 0 and "8 are finished already" in said
+    assert status == 0 and "; finished already: 8" in said
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
     assert all(len(begun(folder)) == 1 for folder in folders)
 

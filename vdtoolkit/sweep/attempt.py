@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from vdtoolkit.files import IN_USE
+from vdtoolkit.sweep.elsewhere import BEAT, at_work_elsewhere, beat, ended, headline
 from vdtoolkit.sweep.folder import LOG, begun, finished, in_use, last_words
 from vdtoolkit.sweep.rows import Row
 
@@ -41,6 +41,8 @@ def attempt(row: Row) -> Attempt | Ended:
         return Ended(row, FINISHED)
     if in_use(row.folder):
         return Ended(row, BUSY, f"{row.folder} {IN_USE}")
+    if there := at_work_elsewhere(row.folder):
+        return Ended(row, BUSY, f"{row.folder} is in use: it was begun on {there}")
     try:
         return Attempt(row)
     except OSError as error:
@@ -55,11 +57,9 @@ class Attempt:
         again = begun(row.folder)
         words = ["resume", os.fspath(row.folder)] if again else [row.kind, *row.words]
         row.folder.mkdir(parents=True, exist_ok=True)
-        self._log = row.folder / LOG
+        self._log, self._due = row.folder / LOG, time.monotonic() + BEAT
         with open(self._log, "ab") as log:
-            date = time.strftime("%Y-%m-%d %H:%M:%S")
-            told = shlex.join(["vdtoolkit", *words])
-            log.write(f"== {date} {socket.gethostname()}: {told}\n".encode())
+            log.write(headline(shlex.join(["vdtoolkit", *words])))
             log.flush()
             self._offset = log.tell()
             self._process = subprocess.Popen(
@@ -72,12 +72,16 @@ class Attempt:
             )
 
     def poll(self) -> Ended | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it goes on, which other machines are told now and then."""
         status = self._process.poll()
         if status is None:
+            if time.monotonic() >= self._due:
+                beat(self._log)
+                self._due = time.monotonic() + BEAT
             return None
         self.stop()
         row, said = self.row, last_words(self._log, self._offset)
+        ended(self._log, status)
         if status == 0 and finished(row.folder):
             return Ended(row, FINISHED)
         if status == 2 and said.endswith(IN_USE):

@@ -44,7 +44,7 @@ class Lines:
         """All that is known at the start."""
         self.state = state
         self._begun, self._before = time.monotonic(), self.done()
-        known = f"; {len(state.finished)} are finished already" if state.finished else ""
+        known = f"; finished already: {len(state.finished)}" if state.finished else ""
         self.say(f"{self.title}{known}")
 
     def ended(self, ended: Ended, again: bool) -> None:
