@@ -1,6 +1,5 @@
 """A run that another machine is at is left alone until that machine is dead."""
 
-import json
 import os
 import socket
 
@@ -41,14 +40,11 @@ def row(tmp_path):
     return made
 
 
-def elsewhere_begun(row, monkeypatch, status="running"):
+def elsewhere_begun(row, monkeypatch):
     """Another machine has it."""
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "node-7")
-        there = attempt(row)
-    told = {"status": status, "moves": 3, "of": 60}
-    (row.folder / "status.json").write_text(json.dumps(told))
-    return there
+        return attempt(row)
 
 
 def touched(row):
@@ -78,15 +74,17 @@ def test_it_is_gone_on_with_once_the_other_machine_is_dead(row, now, monkeypatch
     assert [line.split()[3] for line in lines] == ["node-7:", f"{socket.gethostname()}:"]
 
 
-@pytest.mark.parametrize("status", ["interrupted", "failed"])
-def test_one_that_has_ended_there_in_an_orderly_way_needs_no_waiting(status, row, now, monkeypatch):
-    elsewhere_begun(row, monkeypatch, status)
+def test_one_whose_process_has_ended_there_needs_no_waiting(row, now, monkeypatch):
+    there = elsewhere_begun(row, monkeypatch)
+    assert attempt(row).how == BUSY
+    monkeypatch.setattr(Process, "poll", lambda self: -9)
+    assert there.poll().said == "it was ended by SIGKILL"
+    assert (row.folder / "log.txt").read_text().endswith("\n-- exit status -9\n")
     assert isinstance(attempt(row), Attempt)
 
 
 def test_on_the_same_machine_the_lock_tells(row, now):
     attempt(row)
-    (row.folder / "status.json").write_text('{"status": "running", "moves": 3, "of": 60}')
     assert isinstance(attempt(row), Attempt)
 
 
