@@ -8,6 +8,7 @@ it has not for a while, that machine is taken for dead.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from contextlib import suppress
@@ -18,7 +19,8 @@ from vdtoolkit.sweep.folder import LOG
 BEAT = 5.0  # seconds between two touches
 WATCH = 30.0  # seconds without any, as seen from here: no clock of another machine is asked
 
-BEGIN, END = "== ", "-- "  # how lines in a log begin that are ours
+BEGUN = re.compile(r"== [\d-]+ [\d:]+ (\S+): vdtoolkit .*")  # the lines in a log that are ours
+ENDED = re.compile(r"-- exit status -?\d+")
 
 _seen: dict[Path, tuple[int, float]] = {}  # of a log: when it was touched, and since when we know
 
@@ -26,13 +28,13 @@ _seen: dict[Path, tuple[int, float]] = {}  # of a log: when it was touched, and 
 def headline(command: str) -> bytes:
     """The line in a log with which a process begins."""
     date = time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{BEGIN}{date} {socket.gethostname()}: {command}\n".encode()
+    return f"== {date} {socket.gethostname()}: {command}\n".encode()
 
 
 def ended(log: Path, status: int) -> None:
     """Say that its process is no more."""
     with suppress(OSError), open(log, "ab") as file:
-        file.write(f"{END}exit status {status}\n".encode())
+        file.write(f"-- exit status {status}\n".encode())
 
 
 def beat(log: Path) -> None:
@@ -69,6 +71,9 @@ def _host(log: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    last = next((line for line in reversed(lines) if line.startswith((BEGIN, END))), END)
-    words = last.split()
-    return words[3].removesuffix(":") if last.startswith(BEGIN) and len(words) > 3 else ""
+    for line in reversed(lines):
+        if ENDED.fullmatch(line):
+            return ""
+        if found := BEGUN.fullmatch(line):
+            return found[1]
+    return ""
