@@ -21,7 +21,7 @@ TRAIN = {
     "final-episodes": 3,
     "checkpoint-seconds": 0,
 }
-CRASHING, SLOW = (f"{HERE / 'sweep' / 'crashing.py'}:{name}" for name in ("Crashing", "Slow"))
+CRASHING, GATED = (f"{HERE / 'sweep' / 'crashing.py'}:{name}" for name in ("Crashing", "Gated"))
 
 
 def environment():
@@ -77,6 +77,23 @@ def write(folder, name="s.json", **sections):
     told = {"out": "out", "method": ["vdn"], **sections, "train": TRAIN | sections.get("train", {})}
     (folder / name).write_text(json.dumps(told))
     return name
+
+
+def gated(folder, **sections):
+    """A sweep of three seeds that wait in the middle until the file `gate` is there."""
+    env = {"env": GATED, "name": "gated", "env-arg": {"gate": str(folder / "gate")}}
+    train = {"moves": 100, **sections.pop("train", {})}
+    return write(folder, **{"env": env, "seeds": 3, "train": train, **sections})
+
+
+def runs_of(folder):
+    """The folders of its runs."""
+    return [folder / "out" / "gated" / "vdn" / f"seed-{seed}" for seed in range(3)]
+
+
+def waiting(folder):
+    """Processes that are at the gate."""
+    return {int(path.name.partition("-")[2]) for path in folder.glob("gate-*")}
 
 
 def bits(folder):

@@ -1,5 +1,6 @@
 """A relay whose game crashes, as often as a file says."""
 
+import os
 import time
 from pathlib import Path
 
@@ -26,13 +27,20 @@ class Crashing(Relay):
         return super().step(actions)
 
 
-class Slow(Relay):
-    """Takes its time, so that it can be killed at work.  pause: seconds a move."""
+class Gated(Relay):
+    """Waits in its `at`-th move until the file gate is there, so that it can be killed at work.
 
-    def __init__(self, pause=0.003):
+    Who waits leaves a file gate-PID.
+    """
+
+    def __init__(self, gate, at=30):
         super().__init__()
-        self.pause = pause
+        self.gate, self.at, self.moves = Path(gate), at, 0
 
     def step(self, actions):
-        time.sleep(self.pause)
+        self.moves += 1
+        if self.moves == self.at and not self.gate.exists():
+            self.gate.with_name(f"{self.gate.name}-{os.getpid()}").touch()
+            while not self.gate.exists():
+                time.sleep(0.01)
         return super().step(actions)

@@ -9,7 +9,19 @@ import warnings
 from pathlib import Path
 
 import pytest
-from sweeping import SLOW, begun, bits, environment, moves, pids, status, until, write
+from sweeping import (
+    GATED,
+    begun,
+    bits,
+    environment,
+    gated,
+    pids,
+    runs_of,
+    status,
+    until,
+    waiting,
+    write,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of what it imports
@@ -61,7 +73,7 @@ print(ended.how, ended.said)
 
 
 def test_a_node_that_does_not_see_the_sweeps_folder_says_so(cluster, tmp_path):
-    file = write(tmp_path, env=SLOW, seeds=1)
+    file = write(tmp_path, env=GATED, seeds=1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sweep.json").write_text('{"id": "its id"}')
     words = [sys.executable, "-c", ELSEWHERE, file, cluster.address]
@@ -85,17 +97,15 @@ def children(folder):
 
 
 def test_a_node_and_a_worker_that_are_killed_cost_nothing_but_time(cluster, forks, tmp_path):
-    env = {"env": SLOW, "name": "slow"}
-    train = {"moves": 400, "checkpoint-seconds": 1}
-    whole = write(tmp_path, "whole.json", env=env, seeds=3, out="whole", train=train)
-    assert forks.run(tmp_path, "sweep", whole)[0] == 0
-    slowly = {**env, "env-arg": {"pause": 0.02}}
-    file = write(tmp_path, env=slowly, seeds=3, train=train)
-    runs = [tmp_path / "out" / "slow" / "vdn" / f"seed-{seed}" for seed in range(3)]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "gate").touch()
+    whole = gated(tmp_path / "elsewhere")
+    assert forks.run(tmp_path / "elsewhere", "sweep", whole, "--jobs", 3)[0] == 0
+    file, runs = gated(tmp_path), runs_of(tmp_path)
     nodes = [add_node(cluster) for _ in range(2)]
     cluster.wait_for_nodes()
     process = sweep(cluster, tmp_path, file)
-    until(lambda: process.poll() is not None or all(moves(run) > 20 for run in runs))
+    until(lambda: process.poll() is not None or len(waiting(tmp_path)) == 3)
     at_work = children(tmp_path)
     assert sorted(at_work) == ["seed-0", "seed-1", "seed-2"], (tmp_path / "said.txt").read_text()
     raylets = {seed: parent(parent(pid)) for seed, pid in at_work.items()}
@@ -106,10 +116,11 @@ def test_a_node_and_a_worker_that_are_killed_cost_nothing_but_time(cluster, fork
     other = min({*at_work} - {lost})
     os.kill(parent(at_work[other]), signal.SIGKILL)  # Ray's worker process
     cluster.remove_node(killed, allow_graceful=False)
+    (tmp_path / "gate").touch()
     assert process.wait(120) == 0, (tmp_path / "said.txt").read_text()
     assert [status(run) for run in runs] == ["finished"] * 3
-    for run in runs:
-        assert bits(run) == bits(tmp_path / "whole" / "slow" / "vdn" / run.name)
+    for run, alone in zip(runs, runs_of(tmp_path / "elsewhere"), strict=True):
+        assert bits(run) == bits(alone)
         again = ["resume" in line for line in begun(run)]
         assert again == ([False, True] if run.name in (lost, other) else [False])
     until(lambda: not children(tmp_path))

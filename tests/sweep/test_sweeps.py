@@ -5,22 +5,23 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from sweeping import (
     CRASHING,
-    SLOW,
     TRAIN,
     begun,
     bits,
     environment,
+    gated,
     holds,
     moves,
     pids,
+    runs_of,
     said,
     status,
     until,
+    waiting,
     write,
 )
 
@@ -64,39 +65,29 @@ def test_it_trains_all_runs_once_each_as_the_plain_command_does(forks, tmp_path)
     assert all(len(begun(folder)) == 1 for folder in folders)
 
 
-SLOWLY = {
-    "env": {"env": SLOW, "name": "slow"},
-    "seeds": 3,
-    "train": {"moves": 300, "checkpoint-seconds": 0.1},
-}
-
-
 @pytest.fixture(scope="module")
 def whole(forks, tmp_path_factory):
-    """The bits of SLOWLY's runs, which nobody disturbed."""
+    """The bits of the gated runs, which nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    file = write(folder, **SLOWLY)
-    assert forks.run(folder, "sweep", file, "--jobs", 3)[0] == 0
-    return [bits(folder / "out/slow/vdn" / f"seed-{seed}") for seed in range(3)]
-
-
-def seeds(folder):
-    """The folders of SLOWLY's runs."""
-    return [folder / "out" / "slow" / "vdn" / f"seed-{seed}" for seed in range(3)]
+    (folder / "gate").touch()
+    assert forks.run(folder, "sweep", gated(folder), "--jobs", 3)[0] == 0
+    return [bits(run) for run in runs_of(folder)]
 
 
 def test_kill_9_of_the_sweep_and_of_a_run_costs_nothing_but_time(forks, whole, tmp_path):
-    file, runs = write(tmp_path, **SLOWLY), seeds(tmp_path)
+    file, runs = gated(tmp_path), runs_of(tmp_path)
     pid = forks.begin(tmp_path, "sweep", file, "--jobs", 2)
-    until(lambda: moves(runs[0]) > 40 and moves(runs[1]) > 40)
+    until(lambda: len(waiting(tmp_path)) == 2)
     os.kill(pid, signal.SIGKILL)
     assert forks.wait(pid) == -signal.SIGKILL
-    pid = forks.begin(tmp_path, "sweep", file, "--jobs", 2)  # while the others save
-    until(lambda: moves(runs[2]) > 40)
+    pid = forks.begin(tmp_path, "sweep", file, "--jobs", 2)  # while others are in their move
+    until(lambda: len(waiting(tmp_path)) == 3)
     (one,) = (p for p in pids(tmp_path) if holds(p) == str(runs[2] / "log.txt"))
     os.kill(one, signal.SIGKILL)
+    (tmp_path / "gate").touch()
     assert forks.wait(pid) == 0
     assert "seed-2: failed: it was ended by SIGKILL; it is tried again" in said(tmp_path)
+    assert said(tmp_path).count("is in use: another process trains in it") == 2
     assert [bits(run) for run in runs] == whole
     for run in runs:
         assert ["resume" in line for line in begun(run)] == [False, True]
@@ -105,16 +96,16 @@ def test_kill_9_of_the_sweep_and_of_a_run_costs_nothing_but_time(forks, whole, t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_all_runs_save_and_the_same_command_goes_on(number, forks, whole, tmp_path):
-    sections = {**SLOWLY, "train": {"moves": 300, "checkpoint-seconds": 1000}}
-    file, runs = write(tmp_path, **sections), seeds(tmp_path)
+    file, runs = gated(tmp_path, train={"checkpoint-seconds": 1000}), runs_of(tmp_path)
     pid = forks.begin(tmp_path, "sweep", file, "--jobs", 2)
-    until(lambda: (runs[0] / "metrics.jsonl").exists() and (runs[1] / "metrics.jsonl").exists())
-    time.sleep(0.2)
+    until(lambda: len(waiting(tmp_path)) == 2)
     os.kill(pid, number)
+    until(lambda: "stopping" in said(tmp_path))
+    (tmp_path / "gate").touch()
     assert forks.wait(pid) == 130
     assert pids(tmp_path) == []
     assert [status(run) for run in runs] == ["interrupted", "interrupted", None]
-    assert 0 < moves(runs[0]) < 300 and 0 < moves(runs[1]) < 300
+    assert 40 < moves(runs[0]) < 80 and 40 < moves(runs[1]) < 80
     assert "0 of 3 runs are finished" in said(tmp_path)
     assert f"To go on: vdtoolkit sweep {file} --jobs 2" in said(tmp_path)
     assert forks.run(tmp_path, "sweep", file, "--jobs", 3)[0] == 0
@@ -122,18 +113,16 @@ def test_a_signal_lets_all_runs_save_and_the_same_command_goes_on(number, forks,
 
 
 def test_a_second_ctrl_c_does_not_wait(forks, tmp_path):
-    file, (run, *_) = write(tmp_path, **{**SLOWLY, "seeds": 1}), seeds(tmp_path)
+    file, (run, *_) = gated(tmp_path, seeds=1), runs_of(tmp_path)
     pid = forks.begin(tmp_path, "sweep", file)
-    until(lambda: moves(run) > 40)
-    (child,) = (p for p in pids(tmp_path) if p != pid)
-    os.kill(child, signal.SIGSTOP)  # it does not save
+    until(lambda: waiting(tmp_path))
     os.kill(pid, signal.SIGINT)
     until(lambda: "stopping" in said(tmp_path))
     assert forks.ask({"wait": pid})["status"] is None
     os.kill(pid, signal.SIGINT)
-    assert forks.wait(pid) == 130
+    assert forks.wait(pid, 20) == 130
     assert f"interrupted; to go on: vdtoolkit sweep {file}" in said(tmp_path)
-    os.kill(child, signal.SIGCONT)
+    (tmp_path / "gate").touch()
     until(lambda: not pids(tmp_path))
     assert status(run) == "interrupted"
 
@@ -164,7 +153,7 @@ def test_a_run_that_fails_is_tried_again_from_its_checkpoint_and_given_up_at_las
 
 
 def test_a_folder_that_another_process_trains_in_is_waited_for(forks, tmp_path):
-    file, (run, *_) = write(tmp_path, **{**SLOWLY, "seeds": 1}), seeds(tmp_path)
+    file, run = write(tmp_path, env=RELAY, seeds=1), tmp_path / "out" / "Relay" / "vdn" / "seed-0"
     run.mkdir(parents=True)
     with RunFolder(run).locked():
         pid = forks.begin(tmp_path, "sweep", file, "--retries", 0)
@@ -176,8 +165,10 @@ def test_a_folder_that_another_process_trains_in_is_waited_for(forks, tmp_path):
 
 
 def test_two_sweeps_of_one_file_share_its_runs(forks, whole, tmp_path):
-    file, runs = write(tmp_path, **SLOWLY), seeds(tmp_path)
+    file, runs = gated(tmp_path), runs_of(tmp_path)
     both = [forks.begin(tmp_path, "sweep", file, "--jobs", 2) for _ in range(2)]
+    until(lambda: len(waiting(tmp_path)) == 3)
+    (tmp_path / "gate").touch()
     assert [forks.wait(pid) for pid in both] == [0, 0]
     assert [bits(run) for run in runs] == whole
     assert all(status(run) == "finished" for run in runs)
@@ -257,13 +248,14 @@ def test_a_games_seeds_are_one_batch_and_are_never_trained_twice(forks, tmp_path
 
 
 def test_processes_as_they_are_save_and_end_when_the_sweep_is_killed(forks, whole, tmp_path):
-    file, (run, *_) = write(tmp_path, **{**SLOWLY, "seeds": 1}), seeds(tmp_path)
+    file, (run, *_) = gated(tmp_path, seeds=1), runs_of(tmp_path)
     words = [sys.executable, "-m", "vdtoolkit", "sweep", file]
     with open(tmp_path / "said.txt", "wb") as log:
         process = subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=log, stderr=log)
-    until(lambda: moves(run) > 20 or process.poll() is not None)
+    until(lambda: waiting(tmp_path) or process.poll() is not None)
     process.kill()
     process.wait()
+    (tmp_path / "gate").touch()
     until(lambda: not pids(tmp_path))
     assert status(run) == "interrupted", (run / "log.txt").read_text()
     assert forks.run(tmp_path, "sweep", file)[0] == 0
