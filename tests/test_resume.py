@@ -105,6 +105,11 @@ def send(number, training):
 CASES = {
     "one": {"n_envs": 1, "moves": 60},
     "finite": {"env": TWO_STEP, "n_envs": 4},
+    "skirmish": {
+        "env": "vdtoolkit.envs.skirmish_v0",
+        "n_envs": 4,
+        "more": [*FEW, "--env-arg", "max_cycles=9"],
+    },
     "born batched": {"env": PREY, "n_envs": 4, "more": [*FEW, "--env-arg", "max_cycles=7"]},
     "coma": {"algorithm": "coma"},
     "lenient_iql": {"algorithm": "lenient_iql"},
