@@ -32,7 +32,7 @@ class TeamVectorEnv(VectorEnv):
         self, num_envs: int, obs: Box, state: Box, n_agents: int, n_actions: int, max_cycles: int
     ) -> None:
         at_least(1, num_envs=num_envs)
-        self.num_envs, self.max_cycles = num_envs, max_cycles
+        self.num_envs, self.max_cycles, self._n_agents = num_envs, max_cycles, n_agents
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.single_observation_space = Dict(
             {
@@ -72,6 +72,7 @@ class TeamVectorEnv(VectorEnv):
         """
         played = [() if actions is None else actions for _, _, actions in places]
         self.episodes, longest = None, max(map(len, played))
+        idle = np.zeros(self._n_agents, np.int64)
         self.reset()
         for left in range(longest, -1, -1):
             rows = [e for e, actions in enumerate(played) if len(actions) == left]
@@ -85,8 +86,7 @@ class TeamVectorEnv(VectorEnv):
                 self._over[begins] = False
                 self._told(self._over)
             if left:
-                now = np.zeros(len(self.single_action_space.nvec), np.int64)
-                self.step(np.stack([a[-left] if len(a) >= left else now for a in played]))
+                self.step(np.stack([a[-left] if len(a) >= left else idle for a in played]))
         self._over = np.array([actions is None for *_, actions in places])
         return self._told(self._over)
 
