@@ -201,7 +201,6 @@ def test_worker_processes_go_on_to_the_bits_of_a_run_without_them(tmp_path, monk
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
-@pytest.mark.slow
 @needs_fork
 def test_kills_with_worker_processes_change_no_bit(tmp_path):
     told = killed(tmp_path, flags(workers=2, moves=300), 4, (2.0, 6.0))
