@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from vdtoolkit.agents import Agents, IQLAgents
 from vdtoolkit.commands.show import Display
+from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.rundir import Record, RunFolder, Window, score_of
 from vdtoolkit.runs import Run, Score
@@ -69,32 +67,6 @@ def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Scor
         n_envs=SIDE_BY_SIDE,
     )
     return Score.from_evaluation(told)
-
-
-class Interrupts:
-    """Ctrl-C and SIGTERM: a KeyboardInterrupt at once, or, while `wait` is set, once asked for it.
-
-    A second one does not wait.  In another thread than the main one signals are others' matter.
-    """
-
-    def __init__(self) -> None:
-        self.wait = self.asked = False
-
-    def __enter__(self) -> Interrupts:
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._told)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _told(self, number: int, frame: FrameType | None) -> None:
-        if not self.wait or self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 class TeamTraining:

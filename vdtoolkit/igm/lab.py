@@ -8,6 +8,8 @@ import math
 import multiprocessing
 import os
 import platform
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +45,8 @@ from vdtoolkit.igm.results import (
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED, UNKNOWN, verdict
 from vdtoolkit.seeds import CannotStackError, play_seeds, refuse
 from vdtoolkit.team import Team
-from vdtoolkit.training import play
+from vdtoolkit.training import Loop
+from vdtoolkit.workers import end_with_parent
 
 N_ENVS = 32  # episodes played side by side
 UPDATES_PER_EPISODE = 0.0625  # in a game that ends by a time limit: for each of its moves
@@ -177,7 +180,7 @@ def summarise(
 def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
     """Train one team and audit it on the way and at the end."""
     run = _Run(job, progress)
-    play(
+    loop = Loop(
         run.agents,
         run.envs,
         job.moves,
@@ -186,7 +189,9 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         callback=run.tick,
         every=run.every,
     )
-    return run.result(1)
+    loop.run()
+    run.agents.reset()
+    return run.result(1, loop.spent)
 
 
 def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[SeedResult]:
@@ -199,7 +204,7 @@ def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[
     runs = {id(run.agents): run for run in (_Run(job, progress) for job in jobs)}
     first = jobs[0]
     try:
-        play_seeds(
+        spent = play_seeds(
             [run.agents for run in runs.values()],
             first.game(),
             first.moves,
@@ -213,7 +218,7 @@ def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[
         warnings.warn(f"seeds are trained one after another: {error}", stacklevel=2)
         progress(-sum(run.done for run in runs.values()))
         return [run_one(job, progress) for job in jobs]
-    return [run.result(len(jobs)) for run in runs.values()]
+    return [run.result(len(jobs), spent) for run in runs.values()]
 
 
 class _Run:
@@ -228,6 +233,7 @@ class _Run:
         self.updates_per_episode = UPDATES_PER_EPISODE * (self.env.unwrapped.time_limit or 1)
         self.history: list[Snapshot] = []
         self.done = 0
+        self.audited = 0.0  # seconds
 
     def tick(self, agents: Agents) -> None:
         """Tell how far it is, set the step size and audit where one is due."""
@@ -237,16 +243,24 @@ class _Run:
         settle(agents, agents.moves / job.moves)
         due = len(history) * job.moves / SNAPSHOTS
         if agents.moves >= due and not (history and history[-1].moves == agents.moves):
+            began = time.perf_counter()
             found = audit(agents, self.env, limit=job.limit)
             history.append(Snapshot(agents.moves, slim(found, True)))
+            self.audited += time.perf_counter() - began
 
-    def result(self, together: int) -> SeedResult:
-        """The trained team's audit and what is to be said of it; so many shared the time."""
+    def result(self, together: int, spent: dict[str, float]) -> SeedResult:
+        """The trained team's audit and what is to be said of it.
+
+        spent: seconds by stage of the training; so many teams shared them.
+        """
         agents, env, envs, job = self.agents, self.env, self.envs, self.job
         self.progress(job.moves - self.done)
+        began = time.perf_counter()
         final = audit(agents, env, limit=job.limit)
+        audited = time.perf_counter()
+        self.audited += audited - began
         verdicts = state_verdicts(agents, env.unwrapped, final, envs)
-        return SeedResult(
+        result = SeedResult(
             seed=job.seed,
             audit=slim(final),
             history=[
@@ -256,10 +270,14 @@ class _Run:
             verdicts=verdicts,
             verdict=max(verdicts, key=_ORDER.index),
             team_return=team_return(agents, env, final),
-            seconds=(time.perf_counter() - self.began) / together,
+            seconds=0.0,
             own_ordering=own_limit(agents, envs, final.states[0]),
             class_limit=weighted_limit(agents, envs, final.states[0]),
         )
+        now = time.perf_counter()
+        stages = {name: seconds / together for name, seconds in spent.items()}
+        stages |= {"audit": self.audited, "judge": now - audited}
+        return dataclasses.replace(result, seconds=(now - self.began) / together, stages=stages)
 
 
 TOO_LARGE = "too large to judge"
@@ -551,6 +569,8 @@ _queue: Any = None
 def _start_worker(queue: Any) -> None:
     global _queue
     _queue = queue
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
