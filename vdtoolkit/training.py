@@ -107,6 +107,9 @@ def play(
     return metrics
 
 
+LONGEST = 100_000  # moves of an episode; what is longer is taken for one that never ends
+
+
 class Loop:
     """`play` as an object: what it knows between two vector steps can be written down.
 
@@ -370,6 +373,7 @@ def evaluate(
             begun += len(new)
             step = envs.step(actor.act_steps(step))
             tally.add(step)
+            _refuse_endless(tally.lengths[number < episodes], env_fn)
             for e in np.flatnonzero(step.last & ~step.first & (number < episodes)):
                 k, left = number[e], left - 1
                 returns[k], lengths[k], lost[k] = tally.returns[e], tally.lengths[e], step.lost[e]
@@ -377,6 +381,16 @@ def evaluate(
     finally:
         envs.close()
     return Evaluation(returns[~lost], lengths[~lost], int(lost.sum()), won[~lost])
+
+
+def _refuse_endless(lengths: np.ndarray, env_fn: EnvFn) -> None:
+    """An env that never ends is told, not waited for."""
+    if lengths.max(initial=0) > LONGEST:
+        name = getattr(env_fn, "name", None) or getattr(env_fn, "__name__", "the environment")
+        raise ValueError(
+            f"an episode of {name} has not ended after {LONGEST:,} moves: teams learn from whole "
+            "episodes; give it a limit (often max_cycles=...), at which agents are truncated"
+        )
 
 
 class _InOrder(TeamEnv):
