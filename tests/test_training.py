@@ -372,6 +372,25 @@ def test_evaluation_does_not_depend_on_how_many_envs_play_it(make):
     assert len(one.returns) == 7
 
 
+def test_an_env_that_is_seeded_once_is_launched_once():
+    made, begun = [], []
+
+    class Launched(Relay):
+        metadata = {**Relay.metadata, "seeds_once": True}  # noqa: RUF012
+
+        def __init__(self):
+            made.append(self)
+            super().__init__()
+
+        def reset(self, seed=None, options=None):
+            begun.append(seed)
+            return super().reset(seed, options)
+
+    evaluate(VDNAgents(Relay(), **SMALL), Launched, 5, seed=5, n_envs=3)
+    assert len(made) == 1
+    assert begun == [int(np.random.SeedSequence(5).generate_state(1)[0]), *[None] * 4]
+
+
 def test_exactly_so_many_episodes_are_begun_and_each_env_is_closed():
     begun, closed = [], []
 

@@ -16,7 +16,7 @@ from vdtoolkit.agents.base import Agents
 from vdtoolkit.step import Step
 from vdtoolkit.stream import EnvFn, Stream, VectorStream, born_batched, stream
 from vdtoolkit.team import Team
-from vdtoolkit.team_env import CannotComeBackError, TeamEnv
+from vdtoolkit.team_env import CannotComeBackError, TeamEnv, seeds_once
 
 Callback = Callable[[Agents], None]
 
@@ -351,9 +351,9 @@ def evaluate(
     """The team's own greedy actions, played in envs of its own; disturbs no training.
 
     Episode k is seeded from (seed, k) and is the k-th to begin, whichever of the n_envs plays it:
-    long episodes count as short ones do, and n_envs decides nothing but the speed.  (An env that
-    is born batched takes one seed for all, one that `seeds_once` that of its first episode.)  An
-    episode whose environment broke is left out.
+    long episodes count as short ones do, and n_envs decides nothing but the speed.  (A VectorEnv
+    takes one seed for all; an env that `seeds_once` that of its first episode, and is played
+    alone.)  An episode whose environment broke is left out.
     explore: with as many random moves as in training now; all of them are random before any
     training, where epsilon_start is 1.  The dice are the team's, not an env's: which moves are
     random then depends on n_envs.
@@ -428,6 +428,8 @@ def _in_order(env_fn: EnvFn, team: Team, seed: int, episodes: int, n_envs: int) 
         envs: Any = many(n_envs)
         envs.episodes = seeds
         return VectorStream(envs, team)
+    if seeds_once(env):  # each costs a launch, and here they play one after the other anyway
+        n_envs = 1
     make = partial(_InOrder, team=team, seeds=seeds)
     return VectorStream(
         SyncVectorEnv([partial(make, env), *[lambda: make(env_fn())] * (n_envs - 1)], copy=False),
