@@ -1,6 +1,6 @@
 """Does it hurt when the game crashes?  The same trainings with and without crashes injected.
 
-python -m benchmarks.starcraft --seeds 3 --moves 20000 --every 400
+python -m benchmarks.starcraft --seeds 3 --moves 50000 --every 400
 FAKE_SC2_ENEMY_HP=0.5 FAKE_SC2_JITTER=0.7 python -m benchmarks.starcraft  # over the stand-in
 
 Crashes are real ones: the game's process is killed before a move, at random, once every `--every`
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace, seed: int, crashes: bool) -> tuple[float, f
     env = make()
     team = Team.from_env(env)
     env.close()
-    settings = {"epsilon_steps": options.moves // 2, "target_interval": 100}
+    settings = {"epsilon_steps": options.moves // 3, "target_interval": 100}
+    settings |= {"lr": 1e-3, "td_lambda": 0.6}
     agents = ALGORITHMS[options.algorithm](team, seed=seed, **settings)
     late: list[float] = []
 
@@ -63,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--map", default="3m")
     parser.add_argument("--algorithm", default="vdn", choices=list(ALGORITHMS))
-    parser.add_argument("--moves", type=int, default=20_000)
+    parser.add_argument("--moves", type=int, default=50_000)
     parser.add_argument("--every", type=float, default=400, help="moves between crashes")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--envs", type=int, default=1)

@@ -5,7 +5,7 @@ A subclass says how episodes begin in some rows (`_begin`) and what is seen (`_t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class TeamVectorEnv(VectorEnv):
         self, num_envs: int, obs: Box, state: Box, n_agents: int, n_actions: int, max_cycles: int
     ) -> None:
         at_least(1, num_envs=num_envs)
-        self.num_envs, self.max_cycles = num_envs, max_cycles
+        self.num_envs, self.max_cycles, self._n_agents = num_envs, max_cycles, n_agents
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.single_observation_space = Dict(
             {
@@ -61,6 +61,34 @@ class TeamVectorEnv(VectorEnv):
         self._begin(np.arange(self.num_envs))
         self._over = np.zeros(self.num_envs, bool)
         return self._told(self._over), {}
+
+    def play_up(
+        self, places: Sequence[tuple[int, int, np.ndarray | None]]
+    ) -> dict[str, np.ndarray]:
+        """Every env in the middle of an episode: (seed of the env, number of the episode, actions).
+
+        actions: those of the episode so far [t, N], or None where it is over.  All are played side
+        by side and begin so that they come to their places together; until then a row is idle.
+        """
+        played = [() if actions is None else actions for _, _, actions in places]
+        self.episodes, longest = None, max(map(len, played))
+        idle = np.zeros(self._n_agents, np.int64)
+        self.reset()
+        for left in range(longest, -1, -1):
+            rows = [e for e, actions in enumerate(played) if len(actions) == left]
+            for e in rows:
+                seed, episode, actions = places[e]
+                begun = episode + (actions is None)
+                self._seeds[e] = np.random.SeedSequence(seed, n_children_spawned=begun)
+            begins = [e for e in rows if places[e][2] is not None]
+            if begins:
+                self._begin(np.array(begins))
+                self._over[begins] = False
+                self._told(self._over)
+            if left:
+                self.step(np.stack([a[-left] if len(a) >= left else idle for a in played]))
+        self._over = np.array([actions is None for *_, actions in places])
+        return self._told(self._over)
 
     def _begin(self, rows: np.ndarray) -> None:
         """New episodes in these rows."""

@@ -88,7 +88,6 @@ seeds, sooner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -261,7 +260,6 @@ class PredatorPreyVectorEnv(TeamVectorEnv):
     def __init__(self, num_envs: int = 8, form: str = "punished", **arguments: Any) -> None:
         at_least(1, num_envs=num_envs)
         settings = _settings(form, arguments)
-        self._form, self._settings = form, settings
         self._world = world = make_world(form, num_envs, settings)
         super().__init__(
             num_envs,
@@ -286,26 +284,6 @@ class PredatorPreyVectorEnv(TeamVectorEnv):
             self._begin(np.flatnonzero(new))
         self._over = terminated | truncated
         return self._told(terminated), reward, terminated, truncated, {}
-
-    def play_up(
-        self, places: Sequence[tuple[int, int, np.ndarray | None]]
-    ) -> dict[str, np.ndarray]:
-        """Every env in the middle of an episode: (seed of the env, number of the episode, actions).
-
-        actions: those of the episode so far [t, N], or None where it is over.
-        """
-        for e, (seed, episode, actions) in enumerate(places):
-            over = actions is None
-            one = PredatorPreyVectorEnv(1, self._form, **self._settings)
-            one._seeds = [np.random.SeedSequence(seed, n_children_spawned=episode + over)]
-            if actions is not None:
-                one._begin(np.zeros(1, np.int64))
-                for played in actions:
-                    one.step(played[None])
-            self._world.grid[e], self._world.cells[e] = one._world.grid[0], one._world.cells[0]
-            self._seeds[e], self._rngs[e] = one._seeds[0], one._rngs[0]
-            self._moves[e], self._over[e] = one._moves[0], over
-        return self._told(self._over)
 
     def _begin(self, rows: np.ndarray) -> None:
         self._throw(rows)

@@ -84,7 +84,7 @@ skirmish_v0.parallel_env("protoss_10v11")           # SMACv2's
 `render_mode`: None, `"human"` (prints), `"ansi"` or `"rgb_array"`.
 
 All agents stay till the end of the episode.  `infos[agent]` has `action_mask`, `alive`,
-`battle_won`, `dead_allies` and `dead_enemies`.
+`unit_type`, `battle_won`, `dead_allies` and `dead_enemies`.
 
 ### Many at once
 
@@ -202,7 +202,8 @@ class raw_env(TeamGame):
             "dead_enemies": int(self._battle.m - alive[n:].sum()),
         }
         for i, info in enumerate(infos.values()):  # everybody stays till the end
-            info.update(told, alive=bool(alive[i]))
+            kind = units.KINDS[self._battle.kind[i, 0]]
+            info.update(told, alive=bool(alive[i]), unit_type=kind.name)
         return observations, infos
 
     def scene(self) -> Scene:

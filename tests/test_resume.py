@@ -105,6 +105,11 @@ def send(number, training):
 CASES = {
     "one": {"n_envs": 1, "moves": 60},
     "finite": {"env": TWO_STEP, "n_envs": 4},
+    "skirmish": {
+        "env": "vdtoolkit.envs.skirmish_v0",
+        "n_envs": 4,
+        "more": [*FEW, "--env-arg", "max_cycles=9"],
+    },
     "born batched": {"env": PREY, "n_envs": 4, "more": [*FEW, "--env-arg", "max_cycles=7"]},
     "coma": {"algorithm": "coma"},
     "lenient_iql": {"algorithm": "lenient_iql"},
@@ -196,7 +201,6 @@ def test_worker_processes_go_on_to_the_bits_of_a_run_without_them(tmp_path, monk
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
-@pytest.mark.slow
 @needs_fork
 def test_kills_with_worker_processes_change_no_bit(tmp_path):
     told = killed(tmp_path, flags(workers=2, moves=300), 4, (2.0, 6.0))

@@ -359,7 +359,7 @@ def batches(monkeypatch):
 
     def counted(teams, *args, **told):
         sizes.append(len(teams))
-        play(teams, *args, **told)
+        return play(teams, *args, **told)
 
     monkeypatch.setattr(lab, "play_seeds", counted)
     return sizes

@@ -20,6 +20,7 @@ FLOORS = {
     "vdtoolkit.envs": 0,
     "vdtoolkit.config": 1,
     "vdtoolkit.dice": 1,
+    "vdtoolkit.interrupts": 1,
     "vdtoolkit.files": 1,
     "vdtoolkit.team": 1,
     "vdtoolkit.episode": 1,

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from failing_envs import Winning
+from pettingzoo.utils import BaseParallelWrapper
 from scipy import stats
 from teams import Relay, Rooms, says
 from vector_envs import Lengths
 
-from vdtoolkit import QMIXAgents, VDNAgents
-from vdtoolkit.envs import matrix_game_v0, two_step_v0
+from vdtoolkit import QMIXAgents, VDNAgents, training
+from vdtoolkit.envs import matrix_game_v0, switch_v0, two_step_v0
 from vdtoolkit.stream import stream
 from vdtoolkit.team import Team
 from vdtoolkit.training import Evaluation, evaluate, play, train
@@ -371,6 +372,25 @@ def test_evaluation_does_not_depend_on_how_many_envs_play_it(make):
     assert len(one.returns) == 7
 
 
+def test_an_env_that_is_seeded_once_is_launched_once():
+    made, begun = [], []
+
+    class Launched(Relay):
+        metadata = {**Relay.metadata, "seeds_once": True}  # noqa: RUF012
+
+        def __init__(self):
+            made.append(self)
+            super().__init__()
+
+        def reset(self, seed=None, options=None):
+            begun.append(seed)
+            return super().reset(seed, options)
+
+    evaluate(VDNAgents(Relay(), **SMALL), Launched, 5, seed=5, n_envs=3)
+    assert len(made) == 1
+    assert begun == [int(np.random.SeedSequence(5).generate_state(1)[0]), *[None] * 4]
+
+
 def test_exactly_so_many_episodes_are_begun_and_each_env_is_closed():
     begun, closed = [], []
 
@@ -454,3 +474,15 @@ def test_evaluation_and_training_count_the_same_reward(reward):
         agents.observe(observations, *rest, infos, env.state())
     total = agents.replay.batch(np.array([0])).reward.sum().item()
     assert evaluate(agents, Relay, 1).returns[0] == pytest.approx(total, rel=1e-6)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_episode_that_never_ends_is_told_not_waited_for(alone, monkeypatch):
+    monkeypatch.setattr(training, "LONGEST", 40)
+    endless = partial(switch_v0.parallel_env, max_cycles=1_000_000)
+    short = partial(switch_v0.parallel_env, max_cycles=40)
+    agents = VDNAgents(short())
+    make = (lambda: BaseParallelWrapper(endless())) if alone else endless
+    with pytest.raises(ValueError, match=r"has not ended after 40 moves: .*max_cycles"):
+        evaluate(agents, make, 2)
+    evaluate(agents, short, 3)

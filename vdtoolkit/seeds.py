@@ -20,6 +20,7 @@ them as they are; in the end they are its own again, and so are its optimiser an
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,11 +72,12 @@ def play_seeds(
     updates_per_episode: float = 1.0,
     callback: Callback | None = None,
     every: int = 1000,
-) -> None:
+) -> dict[str, float]:
     """`training.play` for S new teams at once, each on n_envs episodes of a finite game of its own.
 
     teams: one class, one config, different seeds.  seeds: of the games, one a team.  The callback
-    is given each team in turn; it may set the step size, the same for all.
+    is given each team in turn; it may set the step size, the same for all.  Returns where the time
+    went, in seconds: playing ("env", with acting and storing) and "learn".
     CannotStackError where it does not work; teams that have begun are then of no further use.
     """
     refuse(teams)
@@ -91,12 +93,16 @@ def play_seeds(
     updates, told, owed_each = 0, 0, updates_per_episode
     at_once, may_wait = math.ceil(owed_each), int(owed_each * (n_envs - 1))
 
+    spent, clock = {"env": 0.0, "learn": 0.0}, time.perf_counter
+
     def learn(n: int) -> None:
         nonlocal updates
+        began = clock()
         for _ in range(n):
             updates += 1
             if games.n_stored >= teams[0].config.batch_size:
                 learner.step(games.drawn(), games.columns)
+        spent["learn"] += clock() - began
 
     def owed() -> int:
         return int(owed_each * games.episodes) - updates
@@ -105,9 +111,11 @@ def play_seeds(
         for agents in teams:
             tell(agents)
         while games.moves < moves:
+            began, learned = clock(), spent["learn"]
             games.send()
             learn(min(owed(), at_once))
             games.receive()
+            spent["env"] += clock() - began - (spent["learn"] - learned)
             learn(owed() - (may_wait if games.moves < moves else 0))
             if games.moves - told >= every:
                 told += (games.moves - told) // every * every
@@ -116,6 +124,7 @@ def play_seeds(
         games.write_back()
     finally:
         learner.let_go()
+    return spent
 
 
 def refuse(teams: Sequence[Agents]) -> None:

@@ -16,7 +16,7 @@ from vdtoolkit.agents.base import Agents
 from vdtoolkit.step import Step
 from vdtoolkit.stream import EnvFn, Stream, VectorStream, born_batched, stream
 from vdtoolkit.team import Team
-from vdtoolkit.team_env import CannotComeBackError, TeamEnv
+from vdtoolkit.team_env import CannotComeBackError, TeamEnv, seeds_once
 
 Callback = Callable[[Agents], None]
 
@@ -105,6 +105,9 @@ def play(
     metrics = loop.run()
     agents.reset()
     return metrics
+
+
+LONGEST = 100_000  # moves of an episode; what is longer is taken for one that never ends
 
 
 class Loop:
@@ -348,9 +351,9 @@ def evaluate(
     """The team's own greedy actions, played in envs of its own; disturbs no training.
 
     Episode k is seeded from (seed, k) and is the k-th to begin, whichever of the n_envs plays it:
-    long episodes count as short ones do, and n_envs decides nothing but the speed.  (An env that
-    is born batched takes one seed for all, one that `seeds_once` that of its first episode.)  An
-    episode whose environment broke is left out.
+    long episodes count as short ones do, and n_envs decides nothing but the speed.  (A VectorEnv
+    takes one seed for all; an env that `seeds_once` that of its first episode, and is played
+    alone.)  An episode whose environment broke is left out.
     explore: with as many random moves as in training now; all of them are random before any
     training, where epsilon_start is 1.  The dice are the team's, not an env's: which moves are
     random then depends on n_envs.
@@ -370,6 +373,7 @@ def evaluate(
             begun += len(new)
             step = envs.step(actor.act_steps(step))
             tally.add(step)
+            _refuse_endless(tally.lengths[number < episodes], env_fn)
             for e in np.flatnonzero(step.last & ~step.first & (number < episodes)):
                 k, left = number[e], left - 1
                 returns[k], lengths[k], lost[k] = tally.returns[e], tally.lengths[e], step.lost[e]
@@ -377,6 +381,16 @@ def evaluate(
     finally:
         envs.close()
     return Evaluation(returns[~lost], lengths[~lost], int(lost.sum()), won[~lost])
+
+
+def _refuse_endless(lengths: np.ndarray, env_fn: EnvFn) -> None:
+    """An env that never ends is told, not waited for."""
+    if lengths.max(initial=0) > LONGEST:
+        name = getattr(env_fn, "name", None) or getattr(env_fn, "__name__", "the environment")
+        raise ValueError(
+            f"an episode of {name} has not ended after {LONGEST:,} moves: teams learn from whole "
+            "episodes; give it a limit (often max_cycles=...), at which agents are truncated"
+        )
 
 
 class _InOrder(TeamEnv):
@@ -414,6 +428,8 @@ def _in_order(env_fn: EnvFn, team: Team, seed: int, episodes: int, n_envs: int) 
         envs: Any = many(n_envs)
         envs.episodes = seeds
         return VectorStream(envs, team)
+    if seeds_once(env):  # each costs a launch, and here they play one after the other anyway
+        n_envs = 1
     make = partial(_InOrder, team=team, seeds=seeds)
     return VectorStream(
         SyncVectorEnv([partial(make, env), *[lambda: make(env_fn())] * (n_envs - 1)], copy=False),

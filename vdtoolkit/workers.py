@@ -293,7 +293,7 @@ def _work(
 ) -> None:
     """Play environments low to high until told to close."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         arrays = {name: array[low:high] for name, array in _views(memory, layout).items()}
         envs: Any = make.fn()
@@ -329,8 +329,8 @@ def _last_words(error: BaseException) -> bytes:
     return pickle.dumps((b"", words))
 
 
-def _end_with_parent() -> None:
-    """Even a worker whose environment hangs does not outlive its parent."""
+def end_with_parent() -> None:
+    """In a thread of its own: even a worker that hangs does not outlive its parent."""
     parent = mp.parent_process()
     if parent is not None:
         parent.join()

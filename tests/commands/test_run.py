@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from vdtoolkit import interrupts
 from vdtoolkit.commands import run as runs
 
 
@@ -42,12 +43,14 @@ def ends_at_once(number):
 
 def test_signals_within_a_second_are_one_and_a_later_one_does_not_wait(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
-    with runs.Interrupts() as interrupts:
-        interrupts.wait = True
+    monkeypatch.setattr(interrupts.time, "monotonic", lambda: now[0])
+    with interrupts.Interrupts() as told_of:
+        told_of.wait = True
         told = [ends_at_once(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)]
-        assert told == [False, False, False] and interrupts.asked
+        assert told == [False, False, False] and told_of.asked
         now[0] += 1.5
         assert ends_at_once(signal.SIGTERM)
-    with runs.Interrupts():  # where nothing is waited for the first ends it, and then it saves
+    with (
+        interrupts.Interrupts()
+    ):  # where nothing is waited for the first ends it, and then it saves
         assert [ends_at_once(signal.SIGTERM) for _ in range(2)] == [True, False]

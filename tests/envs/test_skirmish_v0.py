@@ -48,7 +48,7 @@ def assert_same(one, other, where):
 def test_everybody_stays_till_the_end_and_infos_tell_who_lives():
     env = skirmish_v0.parallel_env("3m")
     _, infos = env.reset(seed=0)
-    keys = {"action_mask", "alive", "battle_won", "dead_allies", "dead_enemies"}
+    keys = {"action_mask", "alive", "battle_won", "dead_allies", "dead_enemies", "unit_type"}
     died, rng = False, np.random.default_rng(0)
     while env.agents:
         assert env.agents == env.possible_agents
@@ -67,6 +67,11 @@ def test_everybody_stays_till_the_end_and_infos_tell_who_lives():
         assert all(terminations.values()) or not any(terminations.values())
         assert not (any(terminations.values()) and any(truncations.values()))
     assert died
+
+
+def test_infos_tell_each_agents_unit():
+    _, infos = skirmish_v0.parallel_env("2s3z").reset(seed=0)
+    assert [info["unit_type"] for info in infos.values()] == ["stalker"] * 2 + ["zealot"] * 3
 
 
 def test_what_was_observed_is_not_written_to_later():

@@ -4,6 +4,11 @@ import dataclasses
 import json
 import os
 import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +43,7 @@ def same(one, other):
     if dataclasses.is_dataclass(one):
         assert type(one) is type(other)
         for field in dataclasses.fields(one):
-            if field.name != "seconds":
+            if field.name not in ("seconds", "stages"):
                 same(getattr(one, field.name), getattr(other, field.name))
     elif isinstance(one, list | tuple):
         assert type(one) is type(other) and len(one) == len(other)
@@ -93,6 +98,67 @@ def test_a_lab_run_that_was_ended_trains_only_what_is_left_and_ends_the_same(
     assert not (out / "checkpoint").exists()
     assert cli.main(["resume", str(out)]) == 0
     assert "nothing is left to do" in capsys.readouterr().out
+
+
+def began(out):
+    """Two worker processes train a lab run that would take long: the command and they."""
+    words = ["igm", "--algorithms", "vdn", "qmix", "--seeds", "2", "--moves", "100000000"]
+    main = [sys.executable, "-m", "vdtoolkit", *words, "--jobs", "2", "--out", str(out)]
+    process = subprocess.Popen(main, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: len(working(children)) >= 2)
+    return process, working(children)
+
+
+def working(children):
+    """Those children that have taken some seconds of a core: they have begun to train."""
+    pids = children.read_text().split()
+    return [pid for pid in pids if seconds_of(pid) > 2.5]
+
+
+def seconds_of(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(done, seconds=120):
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_signals_end_it_and_its_workers(number, tmp_path):
+    process, workers = began(tmp_path / "out")
+    process.send_signal(number)
+    assert process.wait(60) == (130 if number == signal.SIGTERM else -number)
+    wait_for(lambda: not any(map(alive, workers)), 20)
+    said = {signal.SIGTERM: "interrupted", signal.SIGKILL: "running"}[number]
+    assert RunFolder(tmp_path / "out").status()["status"] == said
+
+
+@pytest.mark.parametrize("batch", ["50", "1"])
+def test_timing_says_where_the_time_of_each_team_went(batch, tmp_path):
+    words = [*WORDS, "--seeds", "4", "--batch", batch, "--out", str(tmp_path / "out")]
+    assert cli.main(["igm", *words]) == 0
+    lines = (tmp_path / "out" / "timing.jsonl").read_text().splitlines()
+    assert len(lines) == 8
+    for line in map(json.loads, lines):
+        stages = line["stages"]
+        assert {"env", "learn", "audit", "judge"} <= set(stages)
+        assert all(seconds > 0 for seconds in stages.values())
+        if batch == "1":  # nobody else's audits in between
+            assert 0.5 * line["seconds"] < sum(stages.values()) <= line["seconds"]
 
 
 def test_the_folder_says_what_was_asked_and_what_it_depends_on(tmp_path):

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from vdtoolkit import ALGORITHMS
-from vdtoolkit.igm import lab
+from vdtoolkit.igm import judging, lab
 from vdtoolkit.igm.game import named_game, payoff_game
 from vdtoolkit.igm.limits import limits
 from vdtoolkit.igm.results import WEIGHTED, WEIGHTED_ERRORS
 from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED
+from vdtoolkit.training import play
 
 
 def small(name, **overrides):
@@ -36,7 +37,7 @@ def untimed(result):
 
     def strip(x):
         if isinstance(x, dict):
-            return {k: strip(v) for k, v in x.items() if k != "seconds"}
+            return {k: strip(v) for k, v in x.items() if k not in ("seconds", "stages")}
         return [strip(v) for v in x] if isinstance(x, list) else x
 
     return strip(told)
@@ -82,10 +83,10 @@ def test_games_of_several_states_and_of_chance():
 
 def test_agents_that_cannot_tell_states_apart_are_not_judged_by_them():
     (method,) = run(["vdn"], "hidden_payoff", seeds=1).methods
-    assert method.seeds[0].verdict == lab.NOT_TOLD_APART
+    assert method.seeds[0].verdict == judging.NOT_TOLD_APART
 
 
-@pytest.mark.parametrize(("agents", "verdict"), [(6, NOT_CONVERGED), (7, lab.TOO_LARGE)])
+@pytest.mark.parametrize(("agents", "verdict"), [(6, NOT_CONVERGED), (7, judging.TOO_LARGE)])
 def test_a_large_game_keeps_its_numbers_and_leaves_its_tables_out(agents, verdict, tmp_path):
     payoff = np.zeros((5,) * agents)  # 15625 joint actions are enumerated, 78125 are searched
     payoff[(1,) * agents] = 3.0
@@ -140,18 +141,18 @@ def test_exploration_is_uniform_throughout_and_limits_unweighted():
     env = job.game()
     agents = ALGORITHMS["vdn"](env, job.config)
     envs = lab.FiniteStream(env, 4, agents.team)
-    lab.play(agents, envs, 64)
+    play(agents, envs, 64)
     (state,) = lab.audit(agents, env).states
-    counts = lab._weights(agents, envs, state)
+    counts = judging.weights_of(agents, envs, state)
     assert counts.shape == (3, 3)
     assert counts.sum() == pytest.approx(9)  # mean 1
     np.testing.assert_allclose(counts * 64 / 9, envs.visits("start"))
-    weighted = lab.weighted_limit(agents, envs, state)
+    weighted = judging.weighted_limit(agents, envs, state)
     assert weighted.note.startswith(WEIGHTED)
     assert weighted.sse == limits(state.payoff, counts)["additive"].sse
     agents.config = lab.lab_config("vdn")
-    assert lab._weights(agents, envs, state) is None
-    assert lab.weighted_limit(agents, envs, state) is None
+    assert judging.weights_of(agents, envs, state) is None
+    assert judging.weighted_limit(agents, envs, state) is None
 
 
 def test_uneven_play_is_judged_by_weighted_limits_and_the_tables_say_so():
@@ -182,7 +183,7 @@ def test_independent_learners_are_judged_by_their_own_targets():
     agents = ALGORITHMS["iql"](env, small("iql"))
     envs = lab.FiniteStream(env, 4, agents.team)
     found = lab.audit(agents, env)
-    assert lab.state_verdicts(agents, env.unwrapped, found, envs)[1:] == [NOT_CONVERGED] * 2
+    assert judging.state_verdicts(agents, env.unwrapped, found, envs)[1:] == [NOT_CONVERGED] * 2
     # put every state's utilities where their own targets have them: 2A 7, 2B row means
     value = {"1": 0.0, "2A": 7.0, "2B": 4.5}
     fixed = {
@@ -196,7 +197,7 @@ def test_independent_learners_are_judged_by_their_own_targets():
     ]
     assert max(v.max() for v in states[2].utilities) == value["2B"]
     there = dataclasses.replace(found, states=states)
-    assert lab.state_verdicts(agents, env.unwrapped, there, envs) == [AT_CLASS] * 3
+    assert judging.state_verdicts(agents, env.unwrapped, there, envs) == [AT_CLASS] * 3
 
 
 class Weighs(ALGORITHMS["qmix"]):
@@ -223,16 +224,16 @@ def test_a_table_is_judged_by_the_methods_own_weights():
     rising = [np.array([1.0, 0, 0])] * 2
     (state,) = found.states
     there = dataclasses.replace(state, q_tot=table, utilities=rising)
-    weights = lab._weights(agents, envs, there)
+    weights = judging.weights_of(agents, envs, there)
     assert weights.mean() == pytest.approx(1.0)
     assert weights[0, 0] / weights[1, 1] == pytest.approx(10.0)
-    limit = lab.weighted_limit(agents, envs, there)
+    limit = judging.weighted_limit(agents, envs, there)
     assert limit.note.startswith(WEIGHTED_ERRORS)
     np.testing.assert_allclose(limit.table, table, atol=1e-6)
     as_found = dataclasses.replace(found, states=[there])
-    assert lab.state_verdicts(agents, env.unwrapped, as_found, envs) == [AT_CLASS]
+    assert judging.state_verdicts(agents, env.unwrapped, as_found, envs) == [AT_CLASS]
     plain = ALGORITHMS["vdn"](env, small("vdn"))
-    assert lab._weights(plain, envs, there) is None
+    assert judging.weights_of(plain, envs, there) is None
 
 
 def test_what_is_behind_a_move_is_what_the_method_bootstraps_from():

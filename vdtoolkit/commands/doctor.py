@@ -28,8 +28,10 @@ EXTRAS = {
     "mpe2": ("envs", "MPE"),
     "lbforaging": ("envs", "level-based foraging"),
     "rware": ("envs", "multi-robot warehouse"),
-    "numba": ("fast", "the recurrent agent compiled, on CPUs"),
-    "ray": ("ray", "sweeps on a cluster"),
+    "numba": ("fast", "the recurrent agent and skirmish_v0 compiled, on CPUs"),
+    "tensorboard": ("log", "events of runs for TensorBoard"),
+    "ray": ("ray", "sweeps on many machines"),
+    "jaxmarl": ("smax", "smax_v0, StarCraft-like battles on JAX"),
 }
 SIGNS = {"ok": ("ok", "green"), "missing": ("missing", "red"), "off": ("not there", "dim")}
 

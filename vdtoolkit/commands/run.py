@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from vdtoolkit.agents import Agents, IQLAgents
 from vdtoolkit.commands.show import Display
+from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.rundir import Record, RunFolder, Window, score_of
 from vdtoolkit.runs import Run, Score
@@ -28,7 +25,6 @@ CURVE_SEEDS, FINAL_SEEDS = 1_000_000, 2_000_000
 SIDE_BY_SIDE = 8  # environments in which they are played; decides nothing but the speed
 AT_MOST = 0.01  # of the time goes into checkpoints, however large they are
 LINES = 200  # about training, over a whole run
-AS_ONE = 1.0  # seconds within which signals count as one
 
 
 @dataclass(frozen=True)
@@ -71,38 +67,6 @@ def baseline(team: Team, maker: EnvMaker, settings: Settings, seed: int) -> Scor
         n_envs=SIDE_BY_SIDE,
     )
     return Score.from_evaluation(told)
-
-
-class Interrupts:
-    """Ctrl-C and SIGTERM: a KeyboardInterrupt at once, or, while `wait` is set, once asked for it.
-
-    A second one does not wait, where it is none that a job's manager sent to the whole group with
-    the first.  In another thread than the main one signals are others' matter.
-    """
-
-    def __init__(self) -> None:
-        self.wait = self.asked = False
-        self._at = -math.inf  # when the last came
-
-    def __enter__(self) -> Interrupts:
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._told)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _told(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self._at <= AS_ONE:
-            return
-        self._at = now
-        if not self.wait or self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 class TeamTraining:

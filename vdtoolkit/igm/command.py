@@ -37,6 +37,7 @@ from vdtoolkit.igm.lab import (
     run_lab,
 )
 from vdtoolkit.igm.results import LabResult
+from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.passport import passport
 from vdtoolkit.rundir import FORMAT, RunFolder
@@ -135,7 +136,7 @@ def main(arguments: list[str], *, again: Path | None = None) -> int:
         return refuse(PROGRAM, str(error))
     torch.set_num_threads(1)  # these nets are small: a second thread costs more than it brings
     try:
-        with folder.locked():
+        with folder.locked(), Interrupts():  # SIGTERM is a Ctrl-C
             lab = run(options, arguments, game, chosen, folder, begun=again is not None)
     except FolderError as error:
         return refuse(PROGRAM, str(error))
@@ -246,7 +247,9 @@ def write_lines(lab: LabResult, out: Path) -> None:
                 numbers = {name: getattr(shot.audit, name) for name in NUMBERS}
                 metrics.append({"kind": "audit", **who, "moves": shot.moves, **numbers})
             metrics[-1] |= {"return": seed.team_return, "verdict": seed.verdict, "final": True}
-            timing.append({**who, "moves": lab.moves, "seconds": seed.seconds})
+            timing.append(
+                {**who, "moves": lab.moves, "seconds": seed.seconds, "stages": seed.stages}
+            )
     for name, lines in (("metrics.jsonl", metrics), ("timing.jsonl", timing)):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_whole(out / name, partial(Path.write_text, data=text, encoding="utf-8"))

@@ -5,15 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import multiprocessing
-import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,28 +18,23 @@ import torch
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.config import Config
-from vdtoolkit.finite import FiniteStream, optimal_q, step_of
-from vdtoolkit.igm.additive import independent
-from vdtoolkit.igm.audit import audit, backup
+from vdtoolkit.finite import FiniteStream, optimal_q
+from vdtoolkit.igm.audit import audit
 from vdtoolkit.igm.game import GameMaker
+from vdtoolkit.igm.judging import limits_of, own_limit, state_verdicts, weighted_limit, worst
 from vdtoolkit.igm.kept import Kept
-from vdtoolkit.igm.limits import limits, own_ordering
-from vdtoolkit.igm.orderings import LARGEST
+from vdtoolkit.igm.processes import Progress, run_all
 from vdtoolkit.igm.results import (
-    WEIGHTED,
-    WEIGHTED_ERRORS,
     Audit,
     LabResult,
     Limit,
     MethodResult,
     SeedResult,
     Snapshot,
-    StateAudit,
 )
-from vdtoolkit.igm.verdict import AT_CLASS, AT_ORDERING, NOT_CONVERGED, UNKNOWN, verdict
 from vdtoolkit.seeds import CannotStackError, play_seeds, refuse
 from vdtoolkit.team import Team
-from vdtoolkit.training import play
+from vdtoolkit.training import Loop
 
 N_ENVS = 32  # episodes played side by side
 UPDATES_PER_EPISODE = 0.0625  # in a game that ends by a time limit: for each of its moves
@@ -102,9 +93,6 @@ class Job:
     seed: int
     moves: int
     limit: int = 20_000  # joint actions an audit enumerates
-
-
-Progress = Callable[[int], None]  # so many more moves are done
 
 
 def run_lab(
@@ -177,7 +165,7 @@ def summarise(
 def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
     """Train one team and audit it on the way and at the end."""
     run = _Run(job, progress)
-    play(
+    loop = Loop(
         run.agents,
         run.envs,
         job.moves,
@@ -186,7 +174,9 @@ def run_one(job: Job, progress: Progress = lambda moves: None) -> SeedResult:
         callback=run.tick,
         every=run.every,
     )
-    return run.result(1)
+    loop.run()
+    run.agents.reset()
+    return run.result(1, loop.spent)
 
 
 def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[SeedResult]:
@@ -199,7 +189,7 @@ def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[
     runs = {id(run.agents): run for run in (_Run(job, progress) for job in jobs)}
     first = jobs[0]
     try:
-        play_seeds(
+        spent = play_seeds(
             [run.agents for run in runs.values()],
             first.game(),
             first.moves,
@@ -213,7 +203,7 @@ def run_seeds(jobs: list[Job], progress: Progress = lambda moves: None) -> list[
         warnings.warn(f"seeds are trained one after another: {error}", stacklevel=2)
         progress(-sum(run.done for run in runs.values()))
         return [run_one(job, progress) for job in jobs]
-    return [run.result(len(jobs)) for run in runs.values()]
+    return [run.result(len(jobs), spent) for run in runs.values()]
 
 
 class _Run:
@@ -228,6 +218,7 @@ class _Run:
         self.updates_per_episode = UPDATES_PER_EPISODE * (self.env.unwrapped.time_limit or 1)
         self.history: list[Snapshot] = []
         self.done = 0
+        self.audited = 0.0  # seconds
 
     def tick(self, agents: Agents) -> None:
         """Tell how far it is, set the step size and audit where one is due."""
@@ -237,16 +228,24 @@ class _Run:
         settle(agents, agents.moves / job.moves)
         due = len(history) * job.moves / SNAPSHOTS
         if agents.moves >= due and not (history and history[-1].moves == agents.moves):
+            began = time.perf_counter()
             found = audit(agents, self.env, limit=job.limit)
             history.append(Snapshot(agents.moves, slim(found, True)))
+            self.audited += time.perf_counter() - began
 
-    def result(self, together: int) -> SeedResult:
-        """The trained team's audit and what is to be said of it; so many shared the time."""
+    def result(self, together: int, spent: dict[str, float]) -> SeedResult:
+        """The trained team's audit and what is to be said of it.
+
+        spent: seconds by stage of the training; so many teams shared them.
+        """
         agents, env, envs, job = self.agents, self.env, self.envs, self.job
         self.progress(job.moves - self.done)
+        began = time.perf_counter()
         final = audit(agents, env, limit=job.limit)
+        audited = time.perf_counter()
+        self.audited += audited - began
         verdicts = state_verdicts(agents, env.unwrapped, final, envs)
-        return SeedResult(
+        result = SeedResult(
             seed=job.seed,
             audit=slim(final),
             history=[
@@ -254,17 +253,16 @@ class _Run:
                 Snapshot(agents.moves, slim(final, True)),
             ],
             verdicts=verdicts,
-            verdict=max(verdicts, key=_ORDER.index),
+            verdict=worst(verdicts),
             team_return=team_return(agents, env, final),
-            seconds=(time.perf_counter() - self.began) / together,
+            seconds=0.0,
             own_ordering=own_limit(agents, envs, final.states[0]),
             class_limit=weighted_limit(agents, envs, final.states[0]),
         )
-
-
-TOO_LARGE = "too large to judge"
-NOT_TOLD_APART = "not judged: agents cannot tell its states apart"
-_ORDER = [AT_CLASS, AT_ORDERING, UNKNOWN, TOO_LARGE, NOT_TOLD_APART, NOT_CONVERGED]
+        now = time.perf_counter()
+        stages = {name: seconds / together for name, seconds in spent.items()}
+        stages |= {"audit": self.audited, "judge": now - audited}
+        return dataclasses.replace(result, seconds=(now - self.began) / together, stages=stages)
 
 
 def slim(found: Audit, history: bool = False) -> Audit:
@@ -289,85 +287,11 @@ def first_payoff(game: Any, team: Team, found: Audit) -> np.ndarray | None:
     return found.states[0].payoff
 
 
-def _aliased(team: Team, game: Any) -> set[Any]:
-    """The states of a game that look the same to every agent as another one does."""
-    states: dict[bytes, list[Any]] = {}
-    for state in game.states():
-        states.setdefault(step_of(team, game, state).obs.tobytes(), []).append(state)
-    return {state for alike in states.values() if len(alike) > 1 for state in alike}
-
-
 def settle(agents: Agents, progress: float) -> None:
     """The step size falls linearly to a fiftieth over the second half of a run."""
     share = min(1.0, max(2.0 * (1.0 - progress), 0.02))
     for group in agents.optimizer.param_groups:
         group["lr"] = agents.config.lr * share
-
-
-def state_verdicts(agents: Agents, game: Any, final: Audit, envs: FiniteStream) -> list[str]:
-    """Where the learned table of each state stands among the tables its class can reach.
-
-    The target is what the learner was regressed on: r + gamma times its own bootstrap.
-    """
-    verdicts = []
-    aliased = _aliased(agents.team, game)
-    for state in final.states:
-        weights = _weights(agents, envs, state)
-        if state.state in aliased:
-            verdicts.append(NOT_TOLD_APART)
-        elif state.backup is None or state.q_tot is None:
-            verdicts.append(TOO_LARGE)
-        elif agents.function_class == "unknown":
-            verdicts.append(UNKNOWN)
-        elif agents.function_class == "independent":
-            verdicts.append(_independent_verdict(agents, game, final, state, weights))
-        else:
-            verdicts.append(
-                verdict(
-                    agents.function_class,
-                    state.backup,
-                    state.q_tot,
-                    state.utilities,
-                    weights,
-                    _limits_of(state.backup) if weights is None else None,
-                )
-            )
-    return verdicts
-
-
-def own_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
-    """The best table that leaves the utilities in their order, for methods that mix monotonely."""
-    if agents.function_class not in ("elu_qmix", "monotone") or state.backup is None:
-        return None
-    if state.backup.ndim != 2 or state.backup.size > LARGEST:
-        return None
-    weights = _weights(agents, envs, state)
-    return own_ordering(state.backup, state.utilities, agents.function_class, weights)
-
-
-def weighted_limit(agents: Agents, envs: FiniteStream, state: StateAudit) -> Limit | None:
-    """The class's limit where joint actions count unlike; None where they count alike."""
-    weights = _weights(agents, envs, state)
-    if weights is None or state.backup is None:
-        return None
-    found = limits(state.backup, weights).get(agents.function_class)
-    note = WEIGHTED_ERRORS if _uniform(agents) else WEIGHTED
-    return None if found is None else dataclasses.replace(found, note=f"{note} {found.note}")
-
-
-def _independent_verdict(
-    agents: Agents, game: Any, final: Audit, state: StateAudit, weights: np.ndarray | None
-) -> str:
-    """Every agent against its own target, r + gamma max_a Q_i(s', a): its mean given u_i."""
-    assert state.q_tot is not None
-    found = []
-    for i, learned in enumerate(state.utilities):
-        value = {s.state: float(np.nanmax(s.utilities[i])) for s in final.states}
-        target = backup(game, state.state, state.q_tot, value, agents.config.gamma)
-        utilities = independent(target, weights)
-        utilities[i] = learned
-        found.append(verdict("independent", target, state.q_tot, utilities, weights))
-    return max(found, key=_ORDER.index)
 
 
 def team_return(agents: Agents, env: Any, final: Audit, episodes: int = 64) -> float:
@@ -416,39 +340,10 @@ def _limits(payoff: np.ndarray | None) -> dict[str, Limit]:
     """The limits of a payoff, worked out once a process; large tables are left out."""
     if payoff is None:
         return {}
-    found = _limits_of(payoff)
+    found = limits_of(payoff)
     if payoff.size <= SHOWN:
         return found
     return {name: dataclasses.replace(limit, table=None) for name, limit in found.items()}
-
-
-def _limits_of(payoff: np.ndarray) -> dict[str, Limit]:
-    return _limits_of_bytes(payoff.tobytes(), payoff.shape)
-
-
-@lru_cache(maxsize=16)
-def _limits_of_bytes(payoff: bytes, shape: tuple[int, ...]) -> dict[str, Limit]:
-    return limits(np.frombuffer(payoff).reshape(shape))
-
-
-def _uniform(agents: Agents) -> bool:
-    """Whether every joint action was as likely as every other, throughout."""
-    return agents.config.epsilon_start == agents.config.epsilon_end == 1.0
-
-
-def _weights(agents: Agents, envs: FiniteStream, state: StateAudit) -> np.ndarray | None:
-    """How much each joint action counts, mean 1; None where all count alike.
-
-    By how often it was played, and by the method's own weight of its error.
-    """
-    weights = None if _uniform(agents) else envs.visits(state.state)
-    own = state.evidence.get(agents.evidence_of_weights)
-    if own is not None and state.q_tot is not None:
-        own = np.nan_to_num(np.broadcast_to(own, state.q_tot.shape))
-        weights = own if weights is None else weights * own
-    if weights is None or not weights.any():
-        return None
-    return weights * weights.size / weights.sum()
 
 
 # -- processes ----------------------------------------------------------------------------------
@@ -480,7 +375,7 @@ def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
 def _run_kept(
     todo: list[list[Job]], jobs: int, progress: Progress, kept: Kept | None
 ) -> list[SeedResult]:
-    """`_run_all` but for what is there already; what comes is kept as soon as it is there."""
+    """`run_all` but for what is there already; what comes is kept as soon as it is there."""
 
     def known(each: list[Job]) -> list[SeedResult] | None:
         return kept.get(each[0].algorithm, [job.seed for job in each]) if kept else None
@@ -494,66 +389,5 @@ def _run_kept(
         if results is not None:
             progress(sum(job.moves for job in each))
     new = [each for each, results in zip(todo, found, strict=True) if results is None]
-    trained = iter(_run_all(new, jobs, progress, keep))
+    trained = iter(run_all(run_seeds, new, jobs, progress, keep))
     return [result for old in found for result in (next(trained) if old is None else old)]
-
-
-def _run_all(
-    todo: list[list[Job]],
-    jobs: int,
-    progress: Progress,
-    keep: Callable[[list[Job], list[SeedResult]], None] = lambda each, results: None,
-) -> list[list[SeedResult]]:
-    """Every batch's results; `keep` is told of each as it is done."""
-    if jobs <= 1 or len(todo) <= 1:
-        done = []
-        for each in todo:
-            done.append(run_seeds(each, progress))
-            keep(each, done[-1])
-        return done
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (queue,))
-    futures = {pool.submit(_work, each): each for each in todo}
-    left = dict(futures)
-    try:
-        for moves in _told(queue, list(futures)):
-            progress(moves)
-            for future in [f for f in left if f.done() and not f.exception()]:
-                keep(left.pop(future), future.result())
-        for future, each in left.items():
-            keep(each, future.result())
-        return [future.result() for future in futures]
-    finally:
-        for future in futures:
-            future.cancel()
-        if not all(future.done() for future in futures):  # one failed, or Ctrl-C
-            for process in list(pool._processes.values()):
-                process.terminate()
-        pool.shutdown()
-
-
-def _told(queue: Any, futures: list[Future[list[SeedResult]]]) -> Iterator[int]:
-    """What workers put on the queue, until all are done or one has failed."""
-    while not all(f.done() for f in futures) and not any(
-        f.done() and f.exception() for f in futures
-    ):
-        while not queue.empty():
-            yield queue.get()
-        time.sleep(0.05)
-    while not queue.empty():
-        yield queue.get()
-
-
-_queue: Any = None
-
-
-def _start_worker(queue: Any) -> None:
-    global _queue
-    _queue = queue
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-
-
-def _work(each: list[Job]) -> list[SeedResult]:
-    return run_seeds(each, _queue.put)

@@ -129,6 +129,7 @@ class SeedResult:
     seconds: float
     own_ordering: Limit | None = None  # the best table with these utilities' order, first state
     class_limit: Limit | None = None  # of the first state, where play was not uniform: weighted
+    stages: dict[str, float] = field(default_factory=dict)  # seconds of env, learn, audit, judge
 
 
 @dataclass(frozen=True)
