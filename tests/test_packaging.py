@@ -243,3 +243,12 @@ def test_constraints_hold_every_direct_dependency(pyproject):
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9_-]+", requirement).group().lower()
         assert name == "vdtoolkit" or re.search(rf"^{name}==", text, re.MULTILINE), name
+
+
+def test_the_doctor_names_every_extra_that_users_may_want(pyproject):
+    from vdtoolkit.commands.doctor import EXTRAS
+
+    extras = pyproject["project"]["optional-dependencies"]
+    assert {extra for extra, _ in EXTRAS.values()} | {"dev", "starcraft"} == set(extras)
+    for module, (extra, _) in EXTRAS.items():
+        assert any(wanted.startswith(module) for wanted in extras[extra])
