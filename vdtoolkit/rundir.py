@@ -110,7 +110,7 @@ class Record:
         offsets = offsets or {"metrics": 0, "timing": 0}
         self.metrics = Lines(folder / "metrics.jsonl", int(offsets["metrics"]))
         self.timing = Lines(folder / "timing.jsonl", int(offsets["timing"]))
-        self.events = _events(folder, moves)
+        self.events = events(folder, moves)
 
     def offsets(self) -> dict[str, int]:
         """How far the files have come; all of it is on the disk."""
@@ -160,7 +160,7 @@ class Record:
             self.events.close()
 
 
-def _events(folder: Path, moves: int) -> Any:
+def events(folder: Path, moves: int = 0) -> Any:
     """TensorBoard's writer, where it is installed; events after these moves do not count."""
     try:
         from torch.utils.tensorboard import SummaryWriter  # only where wanted: it takes a second

@@ -161,6 +161,20 @@ def test_timing_says_where_the_time_of_each_team_went(batch, tmp_path):
             assert 0.5 * line["seconds"] < sum(stages.values()) <= line["seconds"]
 
 
+def test_audits_are_events_for_tensorboard_where_it_is_installed(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install .[log]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert cli.main(["igm", *WORDS, "--out", str(tmp_path)]) == 0
+    told = EventAccumulator(str(tmp_path))
+    told.Reload()
+    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    audits = [line for line in lines if line["algorithm"] == "qmix" and line["seed"] == 1]
+    seen = told.Scalars("qmix/seed-1/regret")
+    assert [event.step for event in seen] == [line["moves"] for line in audits]
+    np.testing.assert_allclose([e.value for e in seen], [line["regret"] for line in audits])
+
+
 def test_the_folder_says_what_was_asked_and_what_it_depends_on(tmp_path):
     np.save(tmp_path / "mine.npy", np.arange(4.0).reshape(2, 2))
     words = ["--payoff", str(tmp_path / "mine.npy"), *WORDS]

@@ -24,7 +24,7 @@ from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.agents.joint_q import TooManyJointActionsError
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
-from vdtoolkit.files import FolderError, SavingError, write_json, write_whole
+from vdtoolkit.files import FolderError, SavingError, saving, write_json, write_whole
 from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
 from vdtoolkit.igm.kept import Kept
@@ -40,7 +40,7 @@ from vdtoolkit.igm.results import LabResult
 from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.passport import passport
-from vdtoolkit.rundir import FORMAT, RunFolder
+from vdtoolkit.rundir import FORMAT, RunFolder, events
 from vdtoolkit.team import Team
 from vdtoolkit.workers import usable_cores
 
@@ -253,6 +253,22 @@ def write_lines(lab: LabResult, out: Path) -> None:
     for name, lines in (("metrics.jsonl", metrics), ("timing.jsonl", timing)):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_whole(out / name, partial(Path.write_text, data=text, encoding="utf-8"))
+    write_events(metrics, out)
+
+
+def write_events(metrics: list[dict[str, Any]], out: Path) -> None:
+    """The audits for TensorBoard, where it is installed; a run that goes on writes them anew."""
+    for path in out.glob("events.out.tfevents.*"):
+        path.unlink()
+    writer = events(out)
+    if writer is not None:
+        with saving(out):
+            for line in metrics:
+                who = f"{line['algorithm']}/seed-{line['seed']}"
+                for name in NUMBERS:
+                    if line[name] is not None:
+                        writer.add_scalar(f"{who}/{name}", line[name], line["moves"])
+            writer.close()
 
 
 NUMBERS = ("violation_rate", "gap", "regret", "rmse", "max_error", "least_slope")
