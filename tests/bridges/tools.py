@@ -27,6 +27,7 @@ class Tool:
     version: str
     beside: tuple[str, ...] = ()
     why: str = ""
+    brings: str = ""  # what an extra brings: the package may be there without it
 
     @property
     def requirements(self) -> list[str]:
@@ -44,6 +45,8 @@ class Tool:
     def installed(self) -> str | None:
         """The version at hand, or None."""
         try:
+            if self.brings:
+                importlib.metadata.version(self.brings)
             return importlib.metadata.version(self.package.partition("[")[0])
         except importlib.metadata.PackageNotFoundError:
             return None
@@ -81,7 +84,9 @@ TOOLS = {
         ("pettingzoo<1.27", "peft", "transformers"),
         "it pins pettingzoo<1.27, and its algorithms import peft and transformers",
     ),
-    "rllib": Tool("RLlib", "ray[rllib]", "2.60.0", ("gymnasium==1.2.2",), "it pins gymnasium"),
+    "rllib": Tool(
+        "RLlib", "ray[rllib]", "2.60.0", ("gymnasium==1.2.2",), "it pins gymnasium", "dm-tree"
+    ),
 }
 
 

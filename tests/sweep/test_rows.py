@@ -333,9 +333,13 @@ def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch, capsys):
     assert "--ray needs Ray: pip install 'vdtoolkit[ray]'" in capsys.readouterr().err
 
 
-def test_the_pages_file_is_one(tmp_path):
+def test_the_pages_files_are_some(tmp_path):
     page = (Path(__file__).resolve().parents[2] / "docs" / "sweeps.md").read_text()
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    text, starcraft = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    wanted = rows(tmp_path, starcraft)
+    assert [row.name for row in wanted] == [f"3s5z/qmix/seed-{k}" for k in range(10)]
+    assert {row.cpus for row in wanted} == {5}
+    assert set(check(tmp_path / "s.toml", wanted, envs=False).values()) == {2_000_000}
     found = rows(tmp_path, text)
     assert len(found) == 2 + 2 * 2 * 5
     assert set(check(tmp_path / "s.toml", found, envs=False).values()) >= {200_000, 100_000}
