@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.literature_cells import Cell, Result, write_whole
-from benchmarks.literature_tasks import ClassLimit, limits_of
+from benchmarks.literature_tasks import ClassLimit, limits_of, squeeze_marks
 from vdtoolkit import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -152,10 +152,18 @@ def games_block(part: Part, moves: int, results: Results, limits: Limits) -> str
             label = ALGORITHMS[method].label
             regret.append(row(label, [regret_text(t, f) for t, f in found.items()]))
             violations.append(row(label, [violations_text(f) for f in found.values()]))
+    marks = []
+    if "gaussian_squeeze_10" in part.tasks:
+        by_chance, lesser = squeeze_marks()
+        marks.append(
+            f"\nIn the squeeze of 10 agents play at random loses {short(by_chance)}, and "
+            f"{short(lesser)} whoever always hits the lesser hill."
+        )
     return "\n".join(
         [
             f"**Regret** after {moves:,} moves: mean over {part.seeds} seeds [least, greatest].\n",
             *regret,
+            *marks,
             f"\n**Seeds with an IGM violation** at any state, of {part.seeds}.\n",
             *violations,
             "\n" + counted("games", part, moves, results),

@@ -136,6 +136,25 @@ def played_squeeze(agents: Any, env: Any, episodes: int) -> tuple[list[float], l
     return regrets, paid
 
 
+LESSER_HILL = 6.5  # x below which the narrow target pays nothing
+
+
+def squeeze_marks(plays: int = 1000) -> tuple[float, float]:
+    """Regret of play at random and of the lesser hill, over the starts of `played_squeeze`."""
+    env, random = gaussian_squeeze_v0.parallel_env(), np.random.default_rng(0)
+    game, lost = env.unwrapped, []
+    for k in range(SQUEEZED):
+        env.reset(seed=k)
+        most = game.n_actions[0] - 1
+        reach = np.linspace(0.0, float(game.scales.mean()) * most, 20_001)
+        pays = gaussian_squeeze_v0.payoff(reach, game.domains)
+        x = (random.integers(most + 1, size=(plays, len(game.scales))) * game.scales).mean(1)
+        paid = np.mean(gaussian_squeeze_v0.payoff(x, game.domains)), pays[reach < LESSER_HILL].max()
+        lost.append(pays.max() - np.array(paid))
+    by_chance, lesser = np.mean(lost, axis=0)
+    return float(by_chance), float(lesser)
+
+
 # -- limits of classes ----------------------------------------------------------------------------
 
 SWEEPS = 300

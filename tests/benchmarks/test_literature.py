@@ -33,6 +33,7 @@ from benchmarks.literature_tasks import (
     expectiles,
     limits_of,
     played_squeeze,
+    squeeze_marks,
     train_cells,
 )
 from vdtoolkit import ALGORITHMS, Team
@@ -376,6 +377,23 @@ def test_regret_in_the_squeeze_is_against_the_best_x_in_reach():
         elif most < 5:
             assert regret == pytest.approx(0, abs=1e-9)  # all that is in reach
     assert max(regrets) > 1
+
+
+def test_the_marks_beside_the_squeeze_are_those_of_play(monkeypatch):
+    """Played through the environment by chance; a hill by hand: 8.009 of the high, 5.049 less."""
+    monkeypatch.setattr(literature_tasks, "SQUEEZED", 40)
+    by_chance, lesser = squeeze_marks()
+    env, random, lost = gaussian_squeeze_v0.parallel_env(), np.random.default_rng(1), []
+    for k in range(40):
+        for _ in range(100):
+            env.reset(seed=k)
+            most = float(10 * env.unwrapped.scales.mean())
+            best = gaussian_squeeze_v0.payoff(min(8.016, most), 2)
+            played = random.integers(11, size=10)
+            _, rewards, *_ = env.step(dict(zip(env.possible_agents, played, strict=True)))
+            lost.append(max(best, 5.049) - rewards["agent_0"])
+    assert by_chance == pytest.approx(np.mean(lost), abs=0.15)
+    assert 0 < lesser < 8.0087 - 5.049
 
 
 def test_the_squeeze_of_ten_is_measured_on_tiny_sizes(monkeypatch):
