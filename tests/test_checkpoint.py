@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from teams import Relay
 
 from vdtoolkit import ALGORITHMS, Team, load
@@ -49,6 +49,22 @@ def test_a_loaded_team_learns_on_exactly_as_the_saved_one(name, tmp_path):
         train(each, two_step_v0.parallel_env, 40, 2, seed=2)
     assert torch.equal(parameters(agents), parameters(again))
     assert agents.learn() == again.learn()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_team_saved_without_its_replay_is_as_good_and_learns_from_new_episodes(name, tmp_path):
+    agents = trained(name)
+    agents.save(tmp_path / "whole")
+    agents.save(tmp_path / "light", replay=False)
+    again = load(tmp_path / "light")
+    assert torch.equal(parameters(agents), parameters(again))
+    assert again.updates == agents.updates
+    assert len(again.replay) == 0
+    light, whole = (set(load_file(tmp_path / name)) for name in ("light", "whole"))
+    assert light == {key for key in whole if not key.startswith("replay.")} < whole
+    train(again, two_step_v0.parallel_env, 40, 2, seed=2)
+    assert again.updates > agents.updates
+    assert not torch.equal(parameters(agents), parameters(again))
 
 
 def test_load_into_agents_that_exist_takes_the_state_over(tmp_path):

@@ -42,11 +42,12 @@ UNFIT = (
 )
 
 
-def save(agents: Agents, path: str | PathLike[str]) -> None:
-    """Write all that learning needs to go on; an open episode is not part of it."""
+def save(agents: Agents, path: str | PathLike[str], *, replay: bool = True) -> None:
+    """Write all that learning needs to go on, or all but the replay; never an open episode."""
     header, tensors = state_of(agents)
     assert agents.replay is not None
-    tensors |= {f"replay.{k}": torch.as_tensor(v) for k, v in agents.replay.stored().items()}
+    if replay:
+        tensors |= {f"replay.{k}": torch.as_tensor(v) for k, v in agents.replay.stored().items()}
     sealed.write(path, tensors, header)
 
 

@@ -189,14 +189,15 @@ class Agents:
         (seed,) = self._actor_seeds.spawn(1)
         return self._actor(explore, np.random.default_rng(seed))
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, replay: bool = True) -> None:
         """Everything that learning needs to go on, in one safetensors file; no pickle.
 
         Networks, targets, optimiser, replay, counters, generators; not the episode in progress.
+        replay=False leaves out the replay, by far the largest; learning goes on from new episodes.
         """
         from vdtoolkit.checkpoint import save
 
-        save(self, path)
+        save(self, path, replay=replay)
 
     def load(self, path: str | PathLike[str]) -> None:
         """Take over what `save` wrote, from agents of the same algorithm, team and config."""

@@ -82,6 +82,8 @@ class Options:
     """Episodes of the last evaluation, and of the random team."""
     checkpoint_seconds: float = 30.0
     """Between checkpoints from which `vdtoolkit resume` goes on; longer where they are large."""
+    save_replay: bool = False
+    """Keep the replay in team.safetensors, to go on learning from it with vdtoolkit.load."""
     out: Path | None = None
     """Folder for team and results; runs/train-ENV-METHOD-TIME by default."""
 
@@ -145,6 +147,7 @@ class Asked:
     state: str
     seeds: tuple[int, ...]
     baseline_seed: int  # of the random team
+    save_replay: bool = False  # with the team
 
     @classmethod
     def of(cls, options: Any, command: str) -> Asked:
@@ -161,6 +164,7 @@ class Asked:
             state=options.state,
             seeds=tuple(range(options.seed, options.seed + options.seeds)),
             baseline_seed=options.seed,
+            save_replay=options.save_replay,
         )
 
     def one(self, seed: int) -> dict[str, Any]:
@@ -180,6 +184,7 @@ class Asked:
             "settings": {**dataclasses.asdict(self.settings), **rest},
             "seeds": list(self.seeds),
             "baseline_seed": self.baseline_seed,
+            "save_replay": self.save_replay,
         }
 
     @classmethod
@@ -197,6 +202,7 @@ class Asked:
                 settings=Settings(**settings),
                 seeds=tuple(int(seed) for seed in told["seeds"]),
                 baseline_seed=int(told["baseline_seed"]),
+                save_replay=bool(told.get("save_replay", False)),
                 **rest,
             )
             checked(made)
@@ -332,7 +338,7 @@ class Training:
     def leave(self, agents: Agents, random: Score, run: Run, folder: RunFolder) -> None:
         """Team, numbers and picture."""
         if agents.replay is not None:
-            agents.save(folder.path / "team.safetensors")
+            agents.save(folder.path / "team.safetensors", replay=self.asked.save_replay)
         self.write(TrainResult(self.title(), self.about((run.seed,)), random, [run]), folder.path)
 
     def finished(self, folder: RunFolder) -> Run:
