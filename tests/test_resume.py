@@ -22,7 +22,16 @@ TWO_STEP = "vdtoolkit.envs.two_step_v0"
 PREY = "vdtoolkit.envs.predator_prey_v0"
 SMALL = ["--batch-size", "4", "--hidden-dim", "5", "--buffer-size", "9", "--eval-episodes", "2"]
 SMALL += ["--epsilon-steps", "20"]  # soon greedy, so that what actors remember counts
-FEW = [*SMALL, "--eval-every", "40", "--final-episodes", "3", "--checkpoint-seconds", "0"]
+FEW = [
+    *SMALL,
+    "--eval-every",
+    "40",
+    "--final-episodes",
+    "3",
+    "--checkpoint-seconds",
+    "0",
+    "--save-replay",
+]
 SELDOM = ["--checkpoint-seconds", "1000"]  # no checkpoint but those of signals and of the end
 SAME = ("metrics.jsonl", "team.safetensors", "curve.csv")
 HERE = Path(__file__).parent

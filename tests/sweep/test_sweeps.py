@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from sweeping import (
@@ -25,6 +26,7 @@ from sweeping import (
     write,
 )
 
+from vdtoolkit.interrupts import AS_ONE
 from vdtoolkit.rundir import RunFolder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -116,8 +118,10 @@ def test_a_second_ctrl_c_does_not_wait(forks, tmp_path):
     file, (run, *_) = gated(tmp_path, seeds=1), runs_of(tmp_path)
     pid = forks.begin(tmp_path, "sweep", file)
     until(lambda: waiting(tmp_path))
-    os.kill(pid, signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):  # at once: one, as a job's manager may send it
+        os.kill(pid, number)
     until(lambda: "stopping" in said(tmp_path))
+    time.sleep(AS_ONE + 0.1)
     assert forks.ask({"wait": pid})["status"] is None
     os.kill(pid, signal.SIGINT)
     assert forks.wait(pid, 20) == 130

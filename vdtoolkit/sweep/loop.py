@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
+from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.sweep.attempt import BUSY, FINISHED, STOPPED, UNSEEN, Ended
 from vdtoolkit.sweep.folder import finished
 from vdtoolkit.sweep.rows import Row
@@ -84,29 +82,6 @@ class UnseenError(RuntimeError):
     """A machine that does not see the sweep's folder."""
 
 
-class Signals:
-    """Ctrl-C and SIGTERM: the first asks to stop, a second does not wait."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> Signals:
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._told)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _told(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-
 class Loop:
     """Trains all rows, wherever the executor has them trained.
 
@@ -133,7 +108,8 @@ class Loop:
         UnseenError where a machine does not see the folder: all others save first.
         """
         state, executor, watcher = self.state, self.executor, self.watcher
-        with Signals() as signals:
+        with Interrupts() as signals:
+            signals.wait = True
             watcher.begin(state)
             while not self._over():
                 if (signals.asked or self._unseen) and not state.stopped:
