@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from vdtoolkit import cli, load
+from vdtoolkit import ALGORITHMS, cli, load
 from vdtoolkit.commands import run as runs
 from vdtoolkit.commands import train as command
 from vdtoolkit.commands.entry import from_here
@@ -254,6 +254,7 @@ def test_help_lists_the_hyperparameters_of_the_method_asked_for(capsys):
     said = capsys.readouterr().out
     for flag in ("--env-arg", "--wrap", "--updates-per-episode", "--embed-dim", "--double-q"):
         assert flag in said
+    assert set(ALGORITHMS) <= set(re.findall(r"\w+", said))
     assert train("--algorithm", "qatten", "--help") == 0
     assert "--n-heads" in capsys.readouterr().out
 

@@ -53,7 +53,8 @@ class Options:
     """A wrapper as a call without the env: "supersuit.resize_v1(x_size=42, y_size=42)"; again for
     each, the first innermost."""
     algorithm: str = DEFAULT
-    """iql, vdn, qmix, qatten, qtran_base, qtran_alt, qplex, cw_qmix, ow_qmix or joint_q."""
+    """iql, hysteretic_iql, lenient_iql, vdn, qmix, qatten, qtran_base, qtran_alt, qplex, qfix,
+    cw_qmix, ow_qmix, nonmonotonic_qmix, joint_q or coma."""
     moves: int = 100_000
     """Moves the team plays in training."""
     seed: int = 0
