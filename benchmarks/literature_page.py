@@ -308,6 +308,7 @@ def returns_block(name: str, part: Part, moves: int, results: Results) -> str:
 
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
+STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
 def curves_picture(name: str, part: Part, moves: int, results: Results) -> Figure:
@@ -327,8 +328,8 @@ def curves_picture(name: str, part: Part, moves: int, results: Results) -> Figur
                 continue
             points = min(map(len, curves))
             table = np.array([[y for _, y in c[:points]] for c in curves])  # [seeds, points]
-            at = np.mean([[x for x, _ in c[:points]] for c in curves], axis=0)
-            style = {"color": COLOURS[k % 7], "ls": "-" if k < 7 else (0, (4, 1.5))}
+            at = np.mean([[x for x, _ in c[:points]] for c in curves], axis=0) / 1000
+            style = {"color": COLOURS[k % 7], "ls": STYLES[k // 7]}
             axes.plot(at, table.mean(0), lw=1.6, label=f"{label} ({len(curves)})", **style)
             axes.fill_between(
                 at, table.min(0), table.max(0), color=COLOURS[k % 7], alpha=0.12, lw=0
@@ -336,9 +337,9 @@ def curves_picture(name: str, part: Part, moves: int, results: Results) -> Figur
         axes.set_title(
             f"{title}, number of seeds in brackets", fontsize=10, family=FONT, loc="left"
         )
-        axes.set_xlabel("moves of the team in training", fontsize=9, family=FONT)
+        axes.set_xlabel("thousand moves of the team in training", fontsize=9, family=FONT)
         axes.set_ylabel("greedy return", fontsize=9, family=FONT)
-        axes.set_xlim(0, moves)
+        axes.set_xlim(0, moves / 1000)
         axes.grid(axis="y", color="#dfe3e8", lw=0.8)
         axes.tick_params(labelsize=8)
         for side in ("top", "right"):
