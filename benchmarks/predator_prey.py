@@ -6,7 +6,8 @@
 Two predators and a prey have 13,800 placements, and all is seen.  Every move of the environment's
 own rules is enumerated once, and values are swept over them: no sampling, no networks.
 
-*best*: the team that plays best.  *random*: play at random.  *additive*: greedy in the sum of
+*best*: the team that plays best.  *random*: play at random.  *keep away*: who is punished least,
+as if catches paid nothing.  *additive*: greedy in the sum of
 utilities (VDN's and Qatten's class) that fits all joint actions alike, in each placement by itself,
 over what follows such values.  *independent*: greedy in what each earns while the other plays at
 random (IQL).  Values of classes are discounted by 0.99 and swept until they settle.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +87,10 @@ class Model:
             value = self.ahead(value).max((1, 2))
         return float(value.mean())
 
+    def away(self) -> float:
+        """The same of the team that is punished least."""
+        return replace(self, reward=np.minimum(self.reward, 0.0)).best()
+
     def random(self) -> float:
         """The same of play at random."""
         value = np.zeros(len(self.predators))
@@ -129,11 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--penalties", type=float, nargs="+", default=[0.0, 1.5])
     asked = parser.parse_args(arguments)
-    print("| P | best | additive | independent | random |\n|---|---|---|---|---|", flush=True)
+    print("| P | best | additive | independent | random | keep away |\n|" + "---|" * 6, flush=True)
     for penalty in asked.penalties:
         model = Model.of(penalty)
         teams = model.played(model.additive()), model.played(model.independent())
-        found = model.best(), *teams, model.random()
+        found = model.best(), *teams, model.random(), model.away()
         print(f"| {-penalty + 0.0:g} | " + " | ".join(f"{x:.2f}" for x in found) + " |", flush=True)
     return 0
 

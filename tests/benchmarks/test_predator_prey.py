@@ -75,4 +75,5 @@ def test_a_team_plays_what_the_model_says(model):
         told, reward, *_ = envs.step(np.stack([first[rows], second[rows]], 1))
         returns += reward
     assert abs(said - returns.mean()) < 4 * returns.std() / n**0.5
-    assert said > model.random()
+    assert model.random() < said <= model.best()
+    assert -1.0 < model.away() < 0  # the prey may walk up to who keeps away
