@@ -181,10 +181,10 @@ def test_an_interrupted_evaluation_is_made_again(tmp_path, monkeypatch):
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
-def killed(tmp_path, given, kills, after, **more):
+def killed(tmp_path, given, kills, **when):
     """Runs killed by SIGKILL beside one that never was: what tests/killed.py tells."""
-    asked = {"flags": given, "out": str(tmp_path / "ended"), "kills": kills, "after": after}
-    words = [sys.executable, str(HERE / "killed.py"), json.dumps({"seed": 5, **asked, **more})]
+    asked = {"seed": 5, "flags": given, "out": str(tmp_path / "ended"), "kills": kills, **when}
+    words = [sys.executable, str(HERE / "killed.py"), json.dumps(asked)]
     path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
@@ -198,8 +198,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 
 @needs_fork
 def test_fifty_kills_at_random_moments_change_no_bit(tmp_path):
-    told = killed(tmp_path, flags(moves=400), 50, (0.0, 0.35))
-    assert told["status"] == 0 and told["kills"] == 50
+    when = {"steps": 3, "after_step": 0.05, "after_start": 0.35}
+    told = killed(tmp_path, flags(moves=900), 50, **when)
+    assert told == {"kills": 50, "at_work": 37, "status": 0}
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
 
 
@@ -212,6 +213,7 @@ def test_worker_processes_go_on_to_the_bits_of_a_run_without_them(tmp_path, monk
 
 @needs_fork
 def test_kills_with_worker_processes_change_no_bit(tmp_path):
-    told = killed(tmp_path, flags(workers=2, moves=300), 4, (2.0, 6.0))
-    assert told["status"] == 0 and told["kills"] >= 1
+    when = {"steps": 9, "after_step": 0.1, "after_start": 2.0}
+    told = killed(tmp_path, flags(workers=2, moves=300), 5, **when)
+    assert told == {"kills": 5, "at_work": 3, "status": 0}
     assert bits(tmp_path / "ended") == bits(tmp_path / "whole")
