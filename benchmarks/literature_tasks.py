@@ -292,17 +292,18 @@ def predator_prey_env(part: str, task: str) -> Callable[[], Any]:
 def predator_prey(cell: Cell) -> Result:
     """Train with epsilon down to 0.05 over 50,000 moves; greedy returns on the way and at the end.
 
-    5 x 5 is seen whole and wants no memory; episodes are 100 moves, and after each come four
-    gradient steps of 8 episodes (with 32 they take twice as long; VDN at P = 0 then has 29 after
-    100,000 moves, where it has 26 with 8).
-    10 x 10 takes the defaults, one gradient step an episode.  QPLEX has the mixer of its authors'
-    StarCraft runs; that of their matrix games, our default, costs five times QMIX's gradient step.
+    Batches are 8 episodes.  5 x 5 is seen whole and wants no memory; after each of its episodes of
+    100 moves come four gradient steps (with batches of 32 they take twice as long; VDN at P = 0
+    then has 29 after 100,000 moves, where it has 26 with 8).
+    10 x 10 has recurrent nets and one gradient step an episode of 200 moves (with batches of 32 all
+    its cells would take four times as long).  QPLEX has the mixer of its authors' StarCraft runs;
+    that of their matrix games, our default, costs five times QMIX's gradient step.
     """
     make = predator_prey_env(cell.part, cell.task)
     small = cell.part == "predator_prey"
-    changed: dict[str, Any] = {"epsilon_steps": 50_000}
+    changed: dict[str, Any] = {"epsilon_steps": 50_000, "batch_size": 8}
     if small:
-        changed |= {"recurrent": False, "last_action": False, "batch_size": 8}
+        changed |= {"recurrent": False, "last_action": False}
     if cell.method == "qplex":
         changed |= {"n_kernels": 4, "adv_layers": 1}
     config = ALGORITHMS[cell.method].Config(**changed)
