@@ -29,7 +29,7 @@ from benchmarks.literature_cells import write_whole
 from vdtoolkit import ALGORITHMS
 
 DOCS = Path(__file__).parent.parent / "docs"
-MAPS = {"3m": 300_000, "8m": 500_000, "2s3z": 500_000}  # moves of a training
+MAPS = {"3m": 300_000, "8m": 500_000, "2s3z": 1_000_000}  # moves of a training
 HARD = {"5m_vs_6m": 1_000_000, "MMM2": 1_000_000, "3s5z_vs_3s6z": 1_000_000}
 METHODS = ("qmix", "qatten", "vdn")
 SEEDS = (0, 1, 2)
