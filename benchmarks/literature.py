@@ -59,7 +59,7 @@ PARTS = {
         {"p0": "p = 0", "p2": "p = -2"},
         ("vdn", "qmix", "cw_qmix", "ow_qmix", "qtran_base"),
         3,
-        1_000_000,
+        500_000,
     ),
 }
 
