@@ -300,6 +300,7 @@ class StarCraft2Env:
         return size + self.obs_timestep_number  # and appended once more: v1 counts too few
 
     def _launch(self):
+        refused()
         self._sc2_proc = Process()
         server = Server(self._sc2_proc, self.numbers, self._seed, self.v2)
         self._controller = Controller(server)
@@ -550,6 +551,15 @@ class StarCraftCapabilityEnvWrapper:
 
     def step(self, actions):
         return self.env.step(actions)
+
+
+def refused():
+    """What websocket-client leaves of an attempt that came too early: a cycle with its callers."""
+    try:
+        raise ConnectionRefusedError
+    except ConnectionRefusedError as error:
+        err = error
+    assert err
 
 
 def modules():

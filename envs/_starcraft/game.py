@@ -8,6 +8,7 @@ process with a fresh object.  The classes themselves stay as they are.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import weakref
@@ -89,6 +90,7 @@ class Game:
             self.end()
         while True:
             self._wait()
+            self._error = None  # its traceback holds this game
             with suppress(GameLost):
                 return self._tried(self._battle)
 
@@ -277,6 +279,9 @@ class Running:
     def _launch(self) -> None:
         self._oxwhirls_launch()
         self.leash = Leash(self.inner._sc2_proc.pid)
+        # websocket-client, refused until the game listens, leaves the refusals in a cycle with all
+        # frames up to the caller's: an env that is dropped without close() would live on in it
+        gc.collect()
         controller = self.inner._controller
         step = controller.step
 

@@ -305,7 +305,9 @@ def test_closing_ends_the_game_and_may_be_done_twice(make, smac):
     assert len(smac.running()) == 1
 
 
-def test_who_forgets_to_close_leaves_nothing(smac):
+@pytest.mark.parametrize("fault", ["", "crash@launch"])
+def test_who_forgets_to_close_leaves_nothing(smac, fault):
+    smac.set(fault=fault, fault_launches="1")
     env = smac_v0.parallel_env("3m")
     env.reset()
     assert len(smac.running()) == 1
