@@ -1,14 +1,15 @@
 """The picture of the literature: every method on every game, on one page, cell by cell.
 
-    python -m benchmarks.literature --part games               # docs/literature.md and its picture
+    python -m benchmarks.literature               # all of docs/literature.md and its pictures
+    python -m benchmarks.literature --cells 0     # train nothing, write the page anew
     python -m benchmarks.literature --part predator_prey --hours 3
     python -m benchmarks.literature --part predator_prey_10 --methods vdn qmix --seeds 0 1
-    python -m benchmarks.literature --part games --cells 0      # train nothing, write the page anew
 
 A cell is one method with one seed on one task.  It runs in a process of its own, for `--hours` at
 most, and leaves one small JSON file, written whole or not at all.  Run the command again and it
 goes on with the cells that are missing; the page prints what is missing as missing.  Results that
-are in `--kept` count as done, and the page's command adds what is new to it.
+are in `--kept` count as done, and the page's command adds what is new to it.  Trained for other
+`--moves`, a part has a table and a picture of its own at the page's end.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--part", choices=PARTS, default="games")
+    parser.add_argument("--part", choices=PARTS, help="all of them, one after another")
     parser.add_argument("--tasks", nargs="+", help="some of the part's, for a start")
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+")
@@ -90,24 +91,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kept", type=Path, default=DOCS / "literature.json")
     parser.add_argument("--page", type=Path, default=DOCS / "literature.md")
     asked = parser.parse_args(arguments)
-    part = PARTS[asked.part]
-    for name, valid in (("tasks", part.tasks), ("methods", part.methods)):
+    of_a_part = ("tasks", "methods", "seeds", "moves")
+    for name in of_a_part:
+        if asked.part is None and getattr(asked, name) is not None:
+            parser.error(f"--{name} is of one part: name it with --part {' or '.join(PARTS)}")
+    for name in ("tasks", "methods"):
         for given in getattr(asked, name) or ():
+            valid = getattr(PARTS[asked.part], name)
             if given not in valid:
                 parser.error(f"--{name} {given}: {asked.part} has {', '.join(valid)}")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    left = asked.cells
+    for part in [asked.part] if asked.part else PARTS:
+        done, interrupted = train_part(part, asked, left)
+        left = None if left is None else left - done
+        if interrupted:
+            print("interrupted: run the command again to go on", flush=True)
+            break
+    print(f"written: {asked.page}", flush=True)
+    return 0
+
+
+def train_part(name: str, asked: argparse.Namespace, at_most: int | None) -> tuple[int, bool]:
+    """The part's missing cells and its block of the page; how many, and whether it was stopped."""
+    from benchmarks import literature_page
+
+    part = PARTS[name]
     moves = asked.moves or part.moves
     chosen = cells_of(
-        asked.part,
+        name,
         moves,
         asked.tasks or list(part.tasks),
         asked.methods or part.methods,
         asked.seeds or range(part.seeds),
     )
     results = known(asked.out, asked.kept)
-    todo = missing(chosen, results, asked.again)[: asked.cells]
-    together = part.seeds if asked.part == "games" else 1  # seeds of tiny games are one batch
-    print(f"{len(chosen)} cells, {len(todo)} to run", flush=True)
+    todo = missing(chosen, results, asked.again)[:at_most]
+    together = part.seeds if name == "games" else 1  # seeds of tiny games are one batch
+    print(f"{name}: {len(chosen)} cells, {len(todo)} to run", flush=True)
+    interrupted = False
     try:
         for k, (cell, result) in enumerate(
             run(grouped(todo, together), asked.out, hours=asked.hours, jobs=asked.jobs), 1
@@ -115,15 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = result.get("failed") or result.get("refused") or f"{result['seconds']:.0f} s"
             print(f"{k}/{len(todo)} {cell.name}: {told}", flush=True)
     except KeyboardInterrupt:
-        print("interrupted: run the command again to go on", flush=True)
+        interrupted = True
     finally:
-        from benchmarks import literature_page
-
         results = known(asked.out, asked.kept)
         keep(results, asked.kept)
-        literature_page.write(asked.page, asked.part, part, moves, results)
-        print(f"written: {asked.page}", flush=True)
-    return 0
+        literature_page.write(asked.page, name, part, moves, results)
+    return len(todo), interrupted
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import stats
 
 from benchmarks.literature_cells import Cell, Result, write_whole
 from benchmarks.literature_tasks import ClassLimit, limits_of, squeeze_marks
@@ -37,8 +39,15 @@ SEVERAL_MOVES = ("two_step", "mmdp")
 
 
 def write(page: Path, name: str, part: Part, moves: int, results: Results) -> None:
-    """The part's block of the page anew, what else is on it as it was; pictures beside it."""
-    picture = page.with_name(f"{page.stem}-{name}.png")
+    """The part's block of the page anew, what else is on it as it was; pictures beside it.
+
+    Trained for other moves than the part's own, it is another block with another picture, of the
+    cells that are there.
+    """
+    called = name
+    if moves != part.moves:
+        called, part = f"{name}-{moves}", narrowed(name, part, moves, results)
+    picture = page.with_name(f"{page.stem}-{called}.png")
     if name == "games":
         limits = {task: limits_of(task) for task in part.tasks}
         block = games_block(part, moves, results, limits)
@@ -51,7 +60,27 @@ def write(page: Path, name: str, part: Part, moves: int, results: Results) -> No
     text = (
         page.read_text(encoding="utf-8") if page.exists() else "# The picture of the literature\n"
     )
-    write_whole(page, with_block(text, name, f"![{name}]({picture.name})\n\n{block}"))
+    write_whole(page, with_block(text, called, f"![{called}]({picture.name})\n\n{block}"))
+
+
+def narrowed(name: str, part: Part, moves: int, results: Results) -> Part:
+    """The part with those tasks, methods and seeds alone of which there are results."""
+    cells = [
+        Cell(name, task, method, seed, moves)
+        for task in part.tasks
+        for method in part.methods
+        for seed in range(part.seeds)
+    ]
+    there = [cell for cell in cells if cell.name in results]
+    tasks = {c.task for c in there}
+    methods = {c.method for c in there}
+    return replace(
+        part,
+        tasks={task: title for task, title in part.tasks.items() if task in tasks},
+        methods=tuple(m for m in part.methods if m in methods),
+        seeds=max((c.seed for c in there), default=-1) + 1,
+        moves=moves,
+    )
 
 
 def with_block(text: str, name: str, block: str) -> str:
@@ -81,6 +110,17 @@ def told(values: Sequence[float], asked: int) -> str:
     shown = [short(v) for v in (np.mean(values), min(values), max(values))]
     text = shown[0] if shown[1] == shown[2] else f"{shown[0]} [{shown[1]}, {shown[2]}]"
     return text if len(values) == asked else f"{text} ({len(values)} of {asked})"
+
+
+def with_interval(values: Sequence[float], asked: int) -> str:
+    """`told`, with half of the mean's 95 % interval (Student's t over seeds) behind the mean."""
+    n = len(values)
+    text = told(values, asked)
+    if n < 2:
+        return text
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5)
+    mean, *rest = text.split(" ", 1)
+    return " ".join([mean, "±", short(half), *rest])
 
 
 def short(value: float) -> str:
@@ -161,7 +201,7 @@ def games_block(part: Part, moves: int, results: Results, limits: Limits) -> str
         )
     return "\n".join(
         [
-            f"**Regret** after {moves:,} moves: mean over {part.seeds} seeds [least, greatest].\n",
+            f"**Regret** after {moves:,} moves: {over(part, '[least, greatest]')}.\n",
             *regret,
             *marks,
             f"\n**Seeds with an IGM violation** at any state, of {part.seeds}.\n",
@@ -169,6 +209,11 @@ def games_block(part: Part, moves: int, results: Results, limits: Limits) -> str
             "\n" + counted("games", part, moves, results),
         ]
     )
+
+
+def over(part: Part, spread: str) -> str:
+    """What an entry is: the mean and this spread, or one seed's own number."""
+    return f"mean over {part.seeds} seeds {spread}" if part.seeds > 1 else "one seed"
 
 
 def row(label: str, entries: Sequence[str]) -> str:
@@ -294,7 +339,7 @@ def returns_block(name: str, part: Part, moves: int, results: Results) -> str:
         entries = []
         for f in found.values():
             values = numbers(f, "return")
-            entries.append(told(values, len(f)) if values else why_empty(f))
+            entries.append(with_interval(values, len(f)) if values else why_empty(f))
         taken = [
             s
             for f in found.values()
@@ -302,8 +347,8 @@ def returns_block(name: str, part: Part, moves: int, results: Results) -> str:
         ]
         entries.append(f"{np.mean(taken) / 60:.1f}" if taken else "-")
         lines.append(row(ALGORITHMS[method].label, entries))
-    head = f"**Greedy return** after {moves:,} moves: mean over {part.seeds} seeds "
-    head += "[least, greatest].\n"
+    spread = "± half of its 95 % interval (Student's t) [least, greatest]"
+    head = f"**Greedy return** after {moves:,} moves: {over(part, spread)}.\n"
     return "\n".join([head, *lines, "\n" + counted(name, part, moves, results)])
 
 

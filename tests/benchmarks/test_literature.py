@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import fake_cells
 import numpy as np
@@ -26,6 +27,7 @@ from benchmarks.literature_page import (
     told,
     violations_text,
     with_block,
+    with_interval,
 )
 from benchmarks.literature_tasks import (
     ClassLimit,
@@ -157,25 +159,72 @@ def test_the_parts_are_those_of_the_picture():
 
 def test_the_command_writes_the_page_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(literature_page, "limits_of", lambda task: limits_of("or"))
-    words = ["--tasks", "or", "--methods", "vdn", "--seeds", "0", "1", "--moves", "64"]
+    words = [
+        "--part",
+        "games",
+        "--tasks",
+        "or",
+        "--methods",
+        "vdn",
+        "--seeds",
+        "0",
+        "1",
+        "--moves",
+        "64",
+    ]
     words += ["--out", str(tmp_path / "out"), "--kept", str(tmp_path / "kept.json")]
     words += ["--page", str(tmp_path / "page.md")]
     assert literature.main([*words, "--cells", "1"]) == 0
     assert "2 cells, 1 to run" in capsys.readouterr().out
     page = (tmp_path / "page.md").read_text()
-    n = len(literature.GAMES) * len(ALGORITHMS) * 5
-    assert "(1 of 5)" in page and f"1 of {n} cells are there, {n - 1} missing" in page
-    assert (tmp_path / "page-games.png").stat().st_size > 10_000
+    assert "after 64 moves: one seed." in page and "1 of 1 cells are there" in page
+    assert "<!-- end of games-64 -->" in page, "what other moves bring has a place of its own"
+    assert (tmp_path / "page-games-64.png").stat().st_size > 10_000
     assert list(json.loads((tmp_path / "kept.json").read_text())) == ["games-64/or/vdn-0"]
     assert literature.main([*words, "--cells", "0"]) == 0
     assert "2 cells, 0 to run" in capsys.readouterr().out
     assert (tmp_path / "page.md").read_text() == page
 
 
+def test_one_command_is_for_the_whole_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(literature_page, "limits_of", lambda task: limits_of("or"))
+    monkeypatch.setattr(literature_page, "squeeze_marks", lambda: (5.0, 3.0))
+    words = ["--out", str(tmp_path / "out"), "--kept", str(tmp_path / "kept.json")]
+    words += ["--page", str(tmp_path / "page.md"), "--cells", "0"]
+    assert literature.main(words) == 0
+    page, said = (tmp_path / "page.md").read_text(), capsys.readouterr().out
+    for name, part in literature.PARTS.items():
+        n = len(part.tasks) * len(part.methods) * part.seeds
+        assert f"{name}: {n} cells, 0 to run" in said
+        assert f"0 of {n} cells are there, {n} missing" in page
+        assert (tmp_path / f"page-{name}.png").exists()
+
+
+def test_cells_are_counted_over_all_parts(tmp_path, monkeypatch):
+    trained = []
+
+    def run(groups, folder, **told):
+        trained.extend(cell for cells in groups for cell in cells)
+        return iter(())
+
+    small = {name: replace(part, seeds=1) for name, part in literature.PARTS.items()}
+    monkeypatch.setattr(literature, "PARTS", small)
+    monkeypatch.setattr(literature, "run", run)
+    monkeypatch.setattr(literature_page, "write", lambda *told: None)
+    n = len(literature.GAMES) * len(ALGORITHMS)
+    words = ["--out", str(tmp_path / "out"), "--kept", str(tmp_path / "kept.json")]
+    assert literature.main([*words, "--cells", str(n + 2)]) == 0
+    assert [cell.part for cell in trained] == ["games"] * n + ["predator_prey"] * 2
+
+
 def test_the_command_names_what_it_does_not_know(capsys):
-    with pytest.raises(SystemExit):
-        literature.main(["--tasks", "chess"])
-    assert "--tasks chess: games has nonmonotonic, " in capsys.readouterr().err
+    for words, text in (
+        (["--part", "games", "--tasks", "chess"], "--tasks chess: games has nonmonotonic, "),
+        (["--tasks", "or"], "--tasks is of one part: name it with --part games or "),
+    ):
+        with pytest.raises(SystemExit):
+            literature.main(words)
+        assert text in capsys.readouterr().err
 
 
 # -- the page -------------------------------------------------------------------------------------
@@ -219,6 +268,13 @@ def test_an_entry_tells_mean_spread_and_how_many_seeds():
     assert told([2.0, 2.5], 5) == "2.25 [2, 2.5] (2 of 5)"
     assert told([-0.001], 1) == "0"
     assert told([-10.0], 1) == "-10"
+
+
+def test_returns_have_the_interval_of_their_mean():
+    # s = 1, t(0.975, 2) = 4.3027: 4.3027 / sqrt(3)
+    assert with_interval([1.0, 2.0, 3.0], 3) == "2 ± 2.48 [1, 3]"
+    assert with_interval([2.0, 2.0], 3) == "2 ± 0 (2 of 3)"
+    assert with_interval([2.5], 3) == "2.5 (1 of 3)"
 
 
 def test_regret_is_bold_only_where_every_seed_is_there_and_plays_best():
@@ -279,7 +335,7 @@ def test_returns_are_told_with_what_a_cell_takes(tmp_path):
         for s in (0, 1)
     }
     found = rows(returns_block("predator_prey", part, 7, results))
-    assert found["VDN"] == [["missing", "-1.5 [-3, 0]", "1.0"]]
+    assert found["VDN"] == [["missing", "-1.5 ± 19.06 [-3, 0]", "1.0"]]
     assert found["IQL"] == [["missing", "missing", "-"]]
     page = tmp_path / "page.md"
     literature_page.write(page, "predator_prey", part, 7, results)
