@@ -63,3 +63,27 @@ def trained(name, env, steps, seed=0, **overrides):
             group["lr"] = lr * min(1.0, 2 * (1 - k / steps) + 0.01)
         agents.learn_from(batch)
     return agents
+
+
+def whole_moves(agents, game):
+    """Every move of a finite game without chance as an episode cut off behind it."""
+    steps = {s: step_of(agents.team, game, s) for s in game.states()}
+    rows = [
+        (state, u, *game.model(state, tuple(map(int, u)))[0][1:])
+        for state, step in steps.items()
+        for u in joint_actions(step.available[0])
+    ]
+
+    def seen(name):
+        told = [[getattr(steps[s], name)[0] for s in (before, after)] for before, *_, after in rows]
+        return torch.as_tensor(np.array(told))
+
+    reward = torch.tensor([[row[2]] for row in rows], dtype=torch.float32)
+    never = torch.zeros(reward.shape, dtype=torch.bool)
+    return EpisodeBatch(
+        View(*(seen(name) for name in ("obs", "state", "available", "alive"))),
+        torch.as_tensor(np.array([[row[1]] for row in rows])),
+        reward,
+        never,
+        ~never,
+    )
