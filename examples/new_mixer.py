@@ -31,7 +31,7 @@ class TanhAgents(ValueAgents):
         return nets.mixer(self.agent_qs(utilities, actions, view), view.state)
 
 
-ALGORITHMS[TanhAgents.name] = TanhAgents  # so that load() finds it by name, too
+ALGORITHMS[TanhAgents.name] = TanhAgents  # so that load() finds it; commands need no such line
 
 
 def main(moves=12_000):

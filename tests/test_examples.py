@@ -26,14 +26,9 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def algorithms_as_they_were(monkeypatch):
-    """An example may add an algorithm: the other tests must not see it."""
+def _run_anew(monkeypatch, algorithms_as_they_were):
     for name in set(SMALL):
         monkeypatch.delitem(sys.modules, f"examples_{name}", raising=False)
-    before = dict(ALGORITHMS)
-    yield
-    ALGORITHMS.clear()
-    ALGORITHMS.update(before)
 
 
 def example(name: str) -> ModuleType:

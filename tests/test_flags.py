@@ -6,7 +6,7 @@ import pytest
 from teams import says
 
 from vdtoolkit.agents.qmix import QMIXConfig
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unboxed, unchecked
+from vdtoolkit.flags import at_least, parse, prepare, unboxed, unchecked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,7 @@ def test_a_config_without_its_checks_takes_what_the_config_refuses():
         QMIXConfig(gamma=7.0)
 
 
-def test_unknown_methods_and_small_numbers_are_refused():
-    assert known_algorithm("vdn", ["iql", "vdn"]) == "vdn"
-    with says(ValueError, "unknown method 'VND': did you mean 'vdn'? methods are iql, vdn"):
-        known_algorithm("VND", ["iql", "vdn"])
+def test_small_numbers_are_refused():
     at_least(3, Options(), "size")
     with says(ValueError, "--speed-up 1.5: it must be at least 2"):
         at_least(2, Options(), "size", "speed_up")

@@ -17,9 +17,10 @@ from vdtoolkit.commands.compare import Options as CompareOptions
 from vdtoolkit.commands.doctor import Options as DoctorOptions
 from vdtoolkit.commands.evaluate import Options as EvaluateOptions
 from vdtoolkit.commands.sweep import Options as SweepOptions
+from vdtoolkit.commands.train import asked_for
 from vdtoolkit.commands.train import options_type as train_options
 from vdtoolkit.envs import ENVIRONMENTS, matrix_game_v0
-from vdtoolkit.igm.command import check, options_type
+from vdtoolkit.igm.command import check, read
 from vdtoolkit.making import EnvMaker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,8 +91,10 @@ def test_every_make_target_exists():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.usefixtures("algorithms_as_they_were")
 def test_every_command_line_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     tried = 0
     for line in commands():
         if line.startswith("echo "):
@@ -103,7 +106,7 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
         if command == "check-env":
             assert EnvMaker.parse(arguments[0], arguments[2::2])().possible_agents
         elif command == "train" and "--help" not in arguments:
-            options = tyro.cli(train_options("qmix"), args=arguments)
+            options = tyro.cli(train_options(asked_for(arguments)), args=arguments)
             assert EnvMaker.parse(options.env, options.env_arg, options.wrap)().possible_agents
         elif command == "evaluate":
             tyro.cli(EvaluateOptions, args=arguments)
@@ -116,7 +119,7 @@ def test_every_command_line_is_accepted(tmp_path, monkeypatch):
         elif command == "compare":
             tyro.cli(CompareOptions, args=arguments)
         elif "--help" not in arguments:
-            game, algorithms = check(tyro.cli(options_type(), args=arguments))
+            game, algorithms = check(read(arguments))
             assert game().possible_agents
             assert algorithms
             tried += 1

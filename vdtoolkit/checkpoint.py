@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from vdtoolkit import sealed
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.dice import generator
+from vdtoolkit.files import read_json
 from vdtoolkit.replay import EpisodeReplay
 from vdtoolkit.sealed import Tensors
 from vdtoolkit.team import Team
@@ -127,9 +129,13 @@ def load(path: str | PathLike[str], *, device: str | torch.device = "cpu") -> Ag
     try:
         name = header["algorithm"]
         if name not in ALGORITHMS:
+            source = class_beside(path)
+            their = f"their class, {source}," if source else "their class"
+            own = source.rpartition(":")[2] or "MyAgents"
             raise DoesNotFitError(
-                f"{path} holds {name!r} agents, unknown here: put their class into "
-                f"vdtoolkit.ALGORITHMS first; known are {', '.join(ALGORITHMS)}"
+                f"{path} holds {name!r} agents, unknown here: import {their} and put it into "
+                f"vdtoolkit.ALGORITHMS first, ALGORITHMS[{name!r}] = {own}; for vdtoolkit evaluate "
+                f"name it by --algorithm; known are {', '.join(ALGORITHMS)}"
             )
         cls = ALGORITHMS[name]
         config, team = cls.Config(**header["config"]), team_from_json(header["team"])
@@ -140,6 +146,19 @@ def load(path: str | PathLike[str], *, device: str | torch.device = "cpu") -> Ag
         raise _unfit(path, error) from None
     take(agents, header, tensors, path)
     return agents
+
+
+def class_beside(path: str | PathLike[str]) -> str:
+    """Where the class of a team's method is, if not here: as the config.json of its run says.
+
+    SOURCE:CLASS, not looked at; "" where there is no such file or it does not say.
+    """
+    try:
+        told = read_json(Path(path).parent / "config.json")
+    except ValueError:
+        return ""
+    found = told.get("class") if told.get("kind") == "train" else None
+    return found if isinstance(found, str) else ""
 
 
 def read(path: str | PathLike[str]) -> tuple[Header, Tensors]:

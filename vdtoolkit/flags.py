@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,15 +46,6 @@ def unchecked(config: Any) -> Any:
 def _unchecked(config: Any) -> Any:
     made: Any = type(config.__name__, (config,), {"__post_init__": lambda self: None})
     return dataclasses.dataclass(frozen=True)(made)
-
-
-def known_algorithm(name: str, algorithms: Iterable[str]) -> str:
-    """The name of a method; ValueError with the closest for any other."""
-    if name not in algorithms:
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), algorithms, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown method {name!r}: {hint}methods are {', '.join(algorithms)}")
-    return name
 
 
 def at_least(least: int, options: Any, *names: str) -> None:

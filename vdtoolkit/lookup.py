@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+OWN_MODULES = {*sys.stdlib_module_names, *sys.builtin_module_names}
 # what brings a module that is not there
 INSTALL = {
     "mpe2": "mpe2",
@@ -57,6 +59,19 @@ def attribute(source: str, name: str) -> Any:
         pass
     public = [key for key in dir(found) if not key.startswith("_")]
     raise ValueError(f"{source} has no {name!r}{_or_rather(name, public)}")
+
+
+def from_here() -> None:
+    """Let modules of the present folder be found, as `python -m` does; after all others."""
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def refuse_pythons_own(name: str, why: str) -> None:
+    """ValueError where a module of Python's own is named: why nothing of ours can be meant."""
+    first = name.split(":")[0]
+    if not first.endswith(".py") and first.split(".")[0].strip() in OWN_MODULES:
+        raise ValueError(f"{name!r} is Python's own: {why}")
 
 
 def submodules(package: ModuleType) -> list[str]:
@@ -127,7 +142,7 @@ def _file(path: Path) -> ModuleType:
     if not path.is_file():
         near = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ValueError(f"there is no file {path}{_or_rather(path.name, near)}")
-    name = f"_env_file_{path.stem}_{hashlib.sha1(str(path).encode()).hexdigest()[:8]}"
+    name = f"_file_{path.stem}_{hashlib.sha1(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     if str(path.parent) not in sys.path:  # as `python my_env.py` does, but never before others

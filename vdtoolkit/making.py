@@ -15,7 +15,6 @@ import ast
 import inspect
 import json
 import re
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,11 +26,17 @@ import gymnasium
 from pettingzoo import AECEnv, ParallelEnv
 
 from vdtoolkit.adapters import TupleTeam
-from vdtoolkit.lookup import attribute, did_you_mean, module, quietly, submodules
+from vdtoolkit.lookup import (
+    attribute,
+    did_you_mean,
+    module,
+    quietly,
+    refuse_pythons_own,
+    submodules,
+)
 from vdtoolkit.team_env import parallel
 
 Factory = Callable[..., Any]
-OWN_MODULES = {*sys.stdlib_module_names, *sys.builtin_module_names}
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,7 @@ class EnvMaker:
     def refuse_pythons_own(self) -> None:
         """ValueError where a module of Python's own is named: no environment is made by it."""
         for name in (self.env, *self.wrappers):
-            first = name.split(":")[0]
-            if not first.endswith(".py") and first.split(".")[0].strip() in OWN_MODULES:
-                raise ValueError(f"{name!r} is Python's own: no environment is made by it")
+            refuse_pythons_own(name, "no environment is made by it")
 
     @property
     def name(self) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from vdtoolkit.agents import ALGORITHMS
 from vdtoolkit.certify import CHECKS
 from vdtoolkit.cli import main
 
@@ -48,15 +47,6 @@ def test_a_class_of_a_file_and_what_is_written(mine, tmp_path, capsys):
     (data,) = json.loads(out.read_text())
     assert data["ok"] and data["label"] == "Mine"
     assert f"vdtoolkit certify {mine}:Mine --draws 3" in (tmp_path / "p.md").read_text()
-
-
-@pytest.fixture
-def algorithms_as_they_were():
-    """The example adds an algorithm: the other tests must not see it."""
-    before = dict(ALGORITHMS)
-    yield
-    ALGORITHMS.clear()
-    ALGORITHMS.update(before)
 
 
 def test_the_example_of_a_new_mixer_keeps_its_promises(algorithms_as_they_were, capsys):

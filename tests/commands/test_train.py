@@ -12,7 +12,7 @@ import torch
 from vdtoolkit import ALGORITHMS, cli, load
 from vdtoolkit.commands import run as runs
 from vdtoolkit.commands import train as command
-from vdtoolkit.commands.entry import from_here
+from vdtoolkit.lookup import from_here
 
 TWO_STEP = ["--env", "vdtoolkit.envs.two_step_v0"]
 SMALL = ["--batch-size", "4", "--hidden-dim", "8", "--n-envs", "2", "--workers", "0"]

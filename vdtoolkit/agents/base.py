@@ -69,6 +69,11 @@ class Agents:
     evidence_of_targets: ClassVar[str] = ""
     evidence_of_weights: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls) and "label" not in vars(cls):
+            cls.label = cls.name  # not that of the method it derives from
+
     def __init__(
         self,
         env: Any,

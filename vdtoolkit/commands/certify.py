@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from vdtoolkit.agents import ALGORITHMS, Agents
+from vdtoolkit.agents.named import class_of
 from vdtoolkit.certify import CHECKS, Certificate, certify
 from vdtoolkit.certify.page import page
 from vdtoolkit.certify.subject import Subject
 from vdtoolkit.cli import refuse
-from vdtoolkit.commands.entry import Words, from_here
-from vdtoolkit.flags import at_least, known_algorithm, parse
-from vdtoolkit.lookup import attribute
+from vdtoolkit.commands.entry import Words
+from vdtoolkit.flags import at_least, parse
 
 PROGRAM = "vdtoolkit certify"
 
@@ -110,19 +110,7 @@ def tell(found: list[Certificate], options: Any, command: str) -> None:
 
 def chosen(method: str) -> list[type[Agents]]:
     """The classes asked for; ValueError says what is wrong with a name."""
-    if not method:
-        return list(ALGORITHMS.values())
-    source, colon, name = method.rpartition(":")
-    if not colon:
-        return [ALGORITHMS[known_algorithm(method, ALGORITHMS)]]
-    from_here()
-    found = attribute(source, name)
-    if not (isinstance(found, type) and issubclass(found, Agents)):
-        raise ValueError(
-            f"{method} is {found!r}: it must be a class that derives from vdtoolkit.Agents, "
-            "ValueAgents for instance"
-        )
-    return [found]
+    return [class_of(method)] if method else list(ALGORITHMS.values())
 
 
 def settings_of(cls: type[Agents], words: tuple[str, ...]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from vdtoolkit.checks import CHECKS, check_env
 from vdtoolkit.cli import refuse
-from vdtoolkit.commands.entry import Words, from_here
+from vdtoolkit.commands.entry import Words
 from vdtoolkit.flags import at_least, parse
+from vdtoolkit.lookup import from_here
 from vdtoolkit.making import EnvMaker
 
 PROGRAM = "vdtoolkit check-env"

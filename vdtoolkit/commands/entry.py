@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -33,12 +31,6 @@ def refused(program: str, error: ValueError) -> int:
     if frame is not None and not frame.tb_frame.f_globals["__name__"].startswith("vdtoolkit."):
         raise error
     return refuse(program, str(error))
-
-
-def from_here() -> None:
-    """Let modules of the present folder be found, as `python -m` does; after all others."""
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def device_of(name: str) -> torch.device:

@@ -15,12 +15,14 @@ import tyro
 from rich.console import Console
 
 from vdtoolkit.agents import Agents
-from vdtoolkit.checkpoint import load
-from vdtoolkit.commands.entry import Words, device_of, from_here, refused
+from vdtoolkit.agents.named import named
+from vdtoolkit.checkpoint import class_beside, load
+from vdtoolkit.commands.entry import Words, device_of, refused
 from vdtoolkit.commands.run import SIDE_BY_SIDE
 from vdtoolkit.commands.show import number
 from vdtoolkit.envs.recorder import Recorder
 from vdtoolkit.flags import at_least, parse
+from vdtoolkit.lookup import from_here
 from vdtoolkit.making import EnvMaker, versions_of
 from vdtoolkit.runs import Score, unlike
 from vdtoolkit.team import Team
@@ -42,6 +44,9 @@ class Options:
     """An argument of the environment, NAME=VALUE; again for each."""
     wrap: Words = ()
     """A wrapper as a call without the env; again for each."""
+    algorithm: str | None = None
+    """The class of a method of your own, module:Class or file.py:Class; by default the one in
+    config.json beside the team."""
     episodes: int = 100
     """Episodes to play."""
     seed: int = 0
@@ -67,7 +72,7 @@ def main(arguments: list[str]) -> int:
         torch.set_num_threads(1)
         from_here()
         path = team_file(options.path)
-        agents = load(path, device=device_of(options.device))
+        agents = team_of(options, path)
         maker = maker_of(options, path)
         played = check_fit(agents.team, maker, path)
         differ = unlike(trained_on(path), played)
@@ -152,6 +157,18 @@ def team_file(given: Path) -> Path:
         names = ", ".join(str(seed.parent) for seed in seeds)
         raise ValueError(f"{given} has a team for each of several seeds: name one of {names}")
     return path
+
+
+def team_of(options: Any, path: Path) -> Agents:
+    """The team in the file; a method of one's own is where --algorithm or its run says."""
+    source = options.algorithm or class_beside(path)
+    cls = named(source) if source else None
+    agents = load(path, device=device_of(options.device))
+    if options.algorithm and type(agents) is not cls:
+        raise ValueError(
+            f"--algorithm {options.algorithm}: {path} holds {agents.name!r} agents: leave it out"
+        )
+    return agents
 
 
 def maker_of(options: Any, path: Path) -> EnvMaker:

@@ -21,8 +21,8 @@ class Options:
     """Go on with a run that was ended: by Ctrl-C, a signal, a crash or a power cut.
 
     Metrics and parameters are those of the run that was never ended, bit for bit, where the
-    environment can be seeded.  The folder's config.json names the environment, whose code is run:
-    resume folders of people you trust.
+    environment can be seeded.  The folder's config.json names the environment, and a method of your
+    own, whose code is run: resume folders of people you trust.
     """
 
     path: tyro.conf.Positional[Path]

@@ -15,15 +15,17 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from vdtoolkit.agents import ALGORITHMS, Agents
+from vdtoolkit.agents import Agents
+from vdtoolkit.agents.named import is_own, named
 from vdtoolkit.checkpoint import UNFIT
 from vdtoolkit.cli import refuse
-from vdtoolkit.commands.entry import Number, Words, device_of, from_here, refused, several
+from vdtoolkit.commands.entry import Number, Words, device_of, refused, several
 from vdtoolkit.commands.run import Interrupts, Settings, TeamTraining, baseline, train_run
 from vdtoolkit.commands.show import Display, display, show_result
 from vdtoolkit.config import Config
 from vdtoolkit.files import SavingError, read_json, write_json, write_whole
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
+from vdtoolkit.flags import at_least, parse, prepare, unchecked
+from vdtoolkit.lookup import from_here
 from vdtoolkit.making import EnvMaker, versions_of
 from vdtoolkit.passport import differences, passport, versions
 from vdtoolkit.plots import plot_learning
@@ -54,7 +56,8 @@ class Options:
     each, the first innermost."""
     algorithm: str = DEFAULT
     """iql, hysteretic_iql, lenient_iql, vdn, qmix, qatten, qtran_base, qtran_alt, qplex, qfix,
-    cw_qmix, ow_qmix, nonmonotonic_qmix, joint_q or coma."""
+    cw_qmix, ow_qmix, nonmonotonic_qmix, joint_q or coma; a class of your own as module:Class or
+    file.py:Class."""
     moves: int = 100_000
     """Moves the team plays in training."""
     seed: int = 0
@@ -91,8 +94,13 @@ class Options:
 
 def options_type(algorithm: str) -> Any:
     """`Options` with one algorithm's hyperparameters as flags, from its config dataclass."""
-    cls = ALGORITHMS[known_algorithm(algorithm, ALGORITHMS)]
+    cls = named(algorithm)
     flags = unchecked(cls.Config)
+    if taken := sorted(_fields(flags) & _fields(Options)):
+        raise ValueError(
+            f"{algorithm}: its hyperparameter {taken[0]!r} is called as a flag of {PROGRAM} is: "
+            "give it another name"
+        )
     group: Any = Annotated[flags, tyro.conf.arg(name="", help=f"{cls.label}'s hyperparameters.")]
     made = dataclasses.make_dataclass(
         "Train",
@@ -104,10 +112,14 @@ def options_type(algorithm: str) -> Any:
     return made
 
 
+def _fields(cls: Any) -> set[str]:
+    return {one.name for one in dataclasses.fields(cls)}
+
+
 def main(arguments: list[str]) -> int:
     """The command; everything is checked before anything is trained."""
     try:
-        options = parse(options_type(_named(arguments)), arguments, PROGRAM)
+        options = parse(options_type(asked_for(arguments)), arguments, PROGRAM)
         if options is None:
             return 0
         command = shlex.join([*PROGRAM.split(), *arguments])
@@ -124,7 +136,7 @@ def run(program: str, training: Training) -> int:
         return refuse(program, f"{error}; then go on: vdtoolkit resume {training.out}")
 
 
-def _named(arguments: list[str]) -> str:
+def asked_for(arguments: list[str]) -> str:
     """The algorithm asked for: its flags have to be known before all are read."""
     for flag, value in zip(arguments, (*arguments[1:], ""), strict=False):
         if flag == "--algorithm":
@@ -139,7 +151,7 @@ class Asked:
     """What a training is to be, as config.json holds it."""
 
     command: str
-    algorithm: str
+    algorithm: str  # as given: a name, or SOURCE:CLASS
     config: Config
     maker: EnvMaker
     settings: Settings
@@ -157,7 +169,7 @@ class Asked:
         return cls(
             command=command,
             algorithm=options.algorithm,
-            config=ALGORITHMS[options.algorithm].Config(**dataclasses.asdict(options.config)),
+            config=config_of(named(options.algorithm), dataclasses.asdict(options.config)),
             maker=EnvMaker.parse(options.env, options.env_arg, options.wrap),
             settings=Settings.of(options),
             device=options.device,
@@ -167,6 +179,11 @@ class Asked:
             baseline_seed=options.seed,
             save_replay=options.save_replay,
         )
+
+    @property
+    def method(self) -> type[Agents]:
+        """The algorithm's class."""
+        return named(self.algorithm)
 
     def one(self, seed: int) -> dict[str, Any]:
         """Of one seed alone, as plain data."""
@@ -179,7 +196,8 @@ class Asked:
             "format": FORMAT,
             "kind": "train",
             "command": self.command,
-            "algorithm": self.algorithm,
+            "algorithm": self.method.name,
+            **({"class": self.algorithm} if is_own(self.algorithm) else {}),
             "config": dataclasses.asdict(self.config),
             "env": self.maker.to_json(),
             "settings": {**dataclasses.asdict(self.settings), **rest},
@@ -194,11 +212,11 @@ class Asked:
         try:
             settings = dict(told["settings"])
             rest = {name: str(settings.pop(name)) for name in ("device", "reward", "state")}
-            algorithm = known_algorithm(told["algorithm"], ALGORITHMS)
+            algorithm = told.get("class", told["algorithm"])
             made = cls(
                 command=str(told["command"]),
                 algorithm=algorithm,
-                config=ALGORITHMS[algorithm].Config(**told["config"]),
+                config=named(algorithm).Config(**told["config"]),
                 maker=EnvMaker.from_json(told["env"]),
                 settings=Settings(**settings),
                 seeds=tuple(int(seed) for seed in told["seeds"]),
@@ -236,7 +254,7 @@ class Training:
         self.device = device_of(asked.device)
         self.team, self.env_versions = looked_at(self.maker, asked.reward, asked.state)
         self.agents(asked.seeds[0])  # sizes that cannot be are refused now
-        out = out or default_folder(self.maker, asked.algorithm)
+        out = out or default_folder(self.maker, asked.method.name)
         if not again and (out / "config.json").exists():
             raise ValueError(
                 f"{out} holds a run already: go on with it by vdtoolkit resume {out}, or give "
@@ -246,9 +264,7 @@ class Training:
 
     def agents(self, seed: int) -> Agents:
         """A new team of these settings."""
-        return ALGORITHMS[self.asked.algorithm](
-            self.team, self.asked.config, seed=seed, device=self.device
-        )
+        return self.asked.method(self.team, self.asked.config, seed=seed, device=self.device)
 
     def run(self) -> int:
         """Train every seed and leave the folder; the exit status."""
@@ -358,7 +374,7 @@ class Training:
         now = passport(
             self.maker,
             self.team,
-            algorithm=self.asked.algorithm,
+            algorithm=self.asked.method.name,
             seed=seed,
             device=self.device,
             settings=settings,
@@ -383,8 +399,7 @@ class Training:
 
     def title(self) -> str:
         """Who learns what."""
-        label = ALGORITHMS[self.asked.algorithm].label
-        return f"{label} on {self.maker.name}"
+        return f"{self.asked.method.label} on {self.maker.name}"
 
     def about(self, seeds: Sequence[int]) -> dict[str, Any]:
         """What was done, with what, as plain data."""
@@ -402,11 +417,19 @@ class Training:
                 "state_dim": spec.state_dim,
                 "reward": team.reward,
             },
-            "algorithm": asked.algorithm,
+            "algorithm": asked.method.name,
             "config": dataclasses.asdict(asked.config),
             "settings": {**dataclasses.asdict(self.settings), "device": str(self.device)},
             "seeds": list(asked.seeds),
         }
+
+
+def config_of(cls: type[Agents], flags: dict[str, Any]) -> Config:
+    """The method's config; what it refuses is told in a line, as its own checks say it."""
+    try:
+        return cls.Config(**flags)
+    except ValueError as error:
+        raise ValueError(str(error)) from error
 
 
 def check(options: Any) -> None:

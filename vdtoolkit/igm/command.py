@@ -20,12 +20,13 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vdtoolkit.agents import ALGORITHMS
+from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.agents.joint_q import TooManyJointActionsError
+from vdtoolkit.agents.named import is_own, named
 from vdtoolkit.cli import refuse
 from vdtoolkit.config import Config
 from vdtoolkit.files import FolderError, SavingError, saving, write_json, write_whole
-from vdtoolkit.flags import at_least, known_algorithm, parse, prepare, unchecked
+from vdtoolkit.flags import at_least, parse, prepare, unchecked
 from vdtoolkit.igm.game import GameMaker, named_game, payoff_game
 from vdtoolkit.igm.kept import Kept
 from vdtoolkit.igm.lab import (
@@ -37,6 +38,7 @@ from vdtoolkit.igm.lab import (
     run_lab,
 )
 from vdtoolkit.igm.results import LabResult
+from vdtoolkit.igm.verdict import CLASSES
 from vdtoolkit.interrupts import Interrupts
 from vdtoolkit.making import EnvMaker
 from vdtoolkit.passport import passport
@@ -61,7 +63,8 @@ class Options:
     payoff: Path | None = None
     """A payoff of your own instead: JSON (nested lists), CSV (two agents) or NPY."""
     algorithms: tuple[str, ...] = tuple(ALGORITHMS)
-    """Which methods, in this order."""
+    """Which methods, in this order; a class of your own as module:Class or file.py:Class, its flags
+    then under its name."""
     seeds: int = 5
     """Teams trained of each method, seeds 0, 1, ..."""
     moves: int = 20_000
@@ -77,8 +80,31 @@ class Options:
     the same up to rounding.  1: every seed by itself."""
 
 
+def read(arguments: list[str]) -> Any:
+    """The options from the command line; None where help was asked for and printed."""
+    for text in _asked_for(arguments):
+        if is_own(text):  # its flags have to be known before all are read
+            named(text)
+    return parse(options_type(), arguments, PROGRAM)
+
+
+def _asked_for(arguments: list[str]) -> list[str]:
+    """The words that follow --algorithms."""
+    found, flag = [], ""
+    for word in arguments:
+        if word.startswith("-"):
+            flag, _, word = word.partition("=")
+        if flag == "--algorithms":
+            found += word.split(",")
+    return found
+
+
 def options_type() -> Any:
     """`Options` with one group of flags for each algorithm, from its config dataclass."""
+    if taken := {*ALGORITHMS} & {one.name for one in dataclasses.fields(Options)}:
+        raise ValueError(
+            f"a method is named {min(taken)!r}, as a flag of {PROGRAM} is: give it another name"
+        )
     groups = [
         (
             name,
@@ -102,17 +128,26 @@ def configs(options: Any, algorithms: list[str], game: GameMaker) -> dict[str, C
     Where all methods are asked for, one that cannot enumerate the game is left out with a note.
     """
     made, env = {}, game()
-    for name in algorithms:
+    for text in algorithms:
+        cls = named(text)
         try:
-            config = ALGORITHMS[name].Config(**dataclasses.asdict(getattr(options, name)))
-            ALGORITHMS[name](env, config)
-            made[name] = config
+            config = cls.Config(**dataclasses.asdict(getattr(options, cls.name)))
+            known = (*CLASSES, "unknown")
+            if (said := cls(env, config).function_class) not in known:
+                raise ValueError(f"function_class={said!r}: use one of {', '.join(known)}")
+            made[text] = config
         except ValueError as error:
-            if isinstance(error, TooManyJointActionsError) and len(algorithms) == len(ALGORITHMS):
-                print(f"{PROGRAM}: {name} is left out: {error}", file=sys.stderr)
+            all_of_ours = {*Options.algorithms} <= {*algorithms}
+            if isinstance(error, TooManyJointActionsError) and all_of_ours:
+                print(f"{PROGRAM}: {text} is left out: {error}", file=sys.stderr)
                 continue
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{cls.name}: {error}") from None
     return made
+
+
+def plain(chosen: dict[str, Config]) -> dict[str, dict[str, Any]]:
+    """The configs as plain data, by the methods' own names."""
+    return {named(text).name: dataclasses.asdict(config) for text, config in chosen.items()}
 
 
 def main(arguments: list[str], *, again: Path | None = None) -> int:
@@ -121,7 +156,7 @@ def main(arguments: list[str], *, again: Path | None = None) -> int:
     again: the folder of a run that was ended, and goes on with what is not finished.
     """
     try:
-        options = parse(options_type(), arguments, PROGRAM)
+        options = read(arguments)
         if options is None:
             return 0
         game, algorithms = check(options)
@@ -202,8 +237,8 @@ def asked(options: Any, arguments: list[str], chosen: dict[str, Config]) -> dict
         "kind": "igm",
         "command": shlex.join([*PROGRAM.split(), *arguments]),
         "arguments": words,
-        "algorithms": list(chosen),
-        "config": {name: dataclasses.asdict(config) for name, config in chosen.items()},
+        "algorithms": list(plain(chosen)),
+        "config": plain(chosen),
         "settings": {"moves": options.moves, "seeds": options.seeds, "batch": options.batch},
         "seeds": list(range(options.seeds)),
     }
@@ -225,7 +260,7 @@ def papers(options: Any, game: GameMaker, chosen: dict[str, Config]) -> dict[str
     made = passport(
         maker,
         Team.from_env(game()),
-        algorithm=",".join(chosen),
+        algorithm=",".join(plain(chosen)),
         seed=0,
         device="cpu",
         settings=numbers,
@@ -276,16 +311,16 @@ NUMBERS = ("violation_rate", "gap", "regret", "rmse", "max_error", "least_slope"
 
 def check(options: Any) -> tuple[GameMaker, list[str]]:
     """The game and the algorithms asked for; ValueError says what is wrong."""
-    algorithms = [name for given in options.algorithms for name in given.split(",") if name]
-    for name in algorithms:
-        known_algorithm(name, ALGORITHMS)
+    algorithms: dict[type[Agents], str] = {}
+    for text in (text for given in options.algorithms for text in given.split(",") if text):
+        algorithms.setdefault(named(text), text)
     if not algorithms:
         raise ValueError(f"no methods given: choose among {', '.join(ALGORITHMS)}")
     at_least(1, options, "seeds", "moves", "jobs", "batch")
     if options.payoff and options.game:
         raise ValueError(f"--payoff {options.payoff} and --game {options.game}: give one of them")
     game = payoff_game(options.payoff) if options.payoff else named_game(options.game or DEFAULT)
-    return game, list(dict.fromkeys(algorithms))
+    return game, list(algorithms.values())
 
 
 def default_folder(game: GameMaker) -> Path:

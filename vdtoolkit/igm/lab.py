@@ -17,6 +17,7 @@ import torch
 
 from vdtoolkit._version import __version__
 from vdtoolkit.agents import ALGORITHMS, Agents
+from vdtoolkit.agents.named import named
 from vdtoolkit.config import Config
 from vdtoolkit.finite import FiniteStream, optimal_q
 from vdtoolkit.igm.audit import audit
@@ -79,8 +80,15 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def lab_config(name: str) -> Config:
-    """The lab's own default configuration of an algorithm."""
-    return ALGORITHMS[name].Config(**{**SETTINGS, **OWN_SETTINGS.get(name, {})})
+    """The lab's own default configuration of an algorithm, a name or SOURCE:CLASS.
+
+    One that derives from a method of ours has that method's, as far as its config has such fields.
+    """
+    cls = named(name)
+    known = {field.name for field in dataclasses.fields(cls.Config)}
+    line = (getattr(base, "name", "") for base in cls.__mro__)
+    own = next((OWN_SETTINGS[of] for of in line if of in OWN_SETTINGS), {})
+    return cls.Config(**{**SETTINGS, **{k: v for k, v in own.items() if k in known}})
 
 
 @dataclass(frozen=True)
@@ -88,11 +96,28 @@ class Job:
     """One training run."""
 
     game: GameMaker
-    algorithm: str
+    algorithm: str  # a name, or SOURCE:CLASS
     config: Config
     seed: int
     moves: int
     limit: int = 20_000  # joint actions an audit enumerates
+
+    @property
+    def method(self) -> type[Agents]:
+        """The algorithm's class."""
+        return named(self.algorithm)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which has yet to find a method's file: its config as plain values.
+
+        Pickle would look for the config's class first.
+        """
+        values = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(self.config)}
+        return _job, (self.game, self.algorithm, values, self.seed, self.moves, self.limit)
+
+
+def _job(game: GameMaker, algorithm: str, values: dict[str, Any], *rest: int) -> Job:
+    return Job(game, algorithm, named(algorithm).Config(**values), *rest)
 
 
 def run_lab(
@@ -110,6 +135,7 @@ def run_lab(
 ) -> LabResult:
     """Train every algorithm with every seed on the game and audit it.
 
+    algorithms: by name, or a class of one's own as module:Class or file.py:Class; configs likewise.
     moves: by each team.  jobs: processes side by side; results do not depend on it.  batch: seeds
     of a method trained as one, where there are 4 or more and the method allows it; 1: none.
     progress is told of moves as they are done.  kept: where finished batches are kept; those that
@@ -143,13 +169,13 @@ def summarise(
         moves=todo[0].moves,
         methods=[
             MethodResult(
-                name=name,
-                label=ALGORITHMS[name].label,
-                function_class=ALGORITHMS[name](env, config).function_class,
+                name=named(text).name,
+                label=named(text).label,
+                function_class=named(text)(env, config).function_class,
                 config=dataclasses.asdict(config),
-                seeds=[r for j, r in zip(todo, results, strict=True) if j.algorithm == name],
+                seeds=[r for j, r in zip(todo, results, strict=True) if j.algorithm == text],
             )
-            for name, config in configs.items()
+            for text, config in configs.items()
         ],
         command=command,
         versions={
@@ -212,7 +238,7 @@ class _Run:
     def __init__(self, job: Job, progress: Progress) -> None:
         self.began = time.perf_counter()
         self.job, self.progress, self.env = job, progress, job.game()
-        self.agents = ALGORITHMS[job.algorithm](self.env, job.config, seed=job.seed)
+        self.agents = job.method(self.env, job.config, seed=job.seed)
         self.envs = FiniteStream(self.env, N_ENVS, self.agents.team)
         self.every = max(job.moves // TICKS, 1)
         self.updates_per_episode = UPDATES_PER_EPISODE * (self.env.unwrapped.time_limit or 1)
@@ -360,7 +386,7 @@ def in_batches(todo: list[Job], batch: int) -> list[list[Job]]:
         alone = batch <= 1 or len(own) < MANY
         if not alone:
             try:
-                refuse([ALGORITHMS[own[0].algorithm](own[0].game(), own[0].config)])
+                refuse([own[0].method(own[0].game(), own[0].config)])
             except CannotStackError as error:
                 alone = True
                 if len(own) >= 2 * HALF:  # of a few it is no news
@@ -378,11 +404,11 @@ def _run_kept(
     """`run_all` but for what is there already; what comes is kept as soon as it is there."""
 
     def known(each: list[Job]) -> list[SeedResult] | None:
-        return kept.get(each[0].algorithm, [job.seed for job in each]) if kept else None
+        return kept.get(each[0].method.name, [job.seed for job in each]) if kept else None
 
     def keep(each: list[Job], results: list[SeedResult]) -> None:
         if kept:
-            kept.put(each[0].algorithm, [job.seed for job in each], results)
+            kept.put(each[0].method.name, [job.seed for job in each], results)
 
     found = [known(each) for each in todo]
     for each, results in zip(todo, found, strict=True):

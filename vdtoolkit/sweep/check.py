@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from vdtoolkit.agents import ALGORITHMS
-from vdtoolkit.commands.entry import device_of, from_here
+from vdtoolkit.agents.named import is_own, named
+from vdtoolkit.commands.entry import device_of
 from vdtoolkit.commands.train import Asked, looked_at, options_type
 from vdtoolkit.commands.train import Options as TrainOptions
-from vdtoolkit.flags import known_algorithm, parse
+from vdtoolkit.flags import parse
 from vdtoolkit.igm import command as igm
-from vdtoolkit.lookup import did_you_mean
+from vdtoolkit.lookup import did_you_mean, from_here
 from vdtoolkit.passport import differences
 from vdtoolkit.rundir import RunFolder
 from vdtoolkit.sweep.folder import begun, finished
@@ -43,7 +44,7 @@ def check(path: Path, rows: Iterable[Row], *, envs: bool = True) -> dict[int, in
     for _, group in groupby(sorted(rows, key=lambda r: (r.group, r.index)), key=lambda r: r.group):
         alike = list(group)
         with _at(path, alike[0]):
-            known_algorithm(alike[0].algorithm, ALGORITHMS)
+            named(alike[0].algorithm)
             _refuse_unknown(alike[0])
             checked = _train if alike[0].kind == "train" else _igm
             each = checked(alike, look if envs and _left(alike) else None)
@@ -101,14 +102,16 @@ def _names(flag: str, said: str) -> bool:
 def _refuse_unknown(row: Row) -> None:
     """A flag that the row's command has not; the parser would not know where it was given."""
     hyper = {name: _fields(cls.Config) for name, cls in ALGORITHMS.items()}
+    method = named(row.algorithm).name
     if row.kind == "train":
-        known = _fields(TrainOptions) + hyper[row.algorithm]
+        known = _fields(TrainOptions) + hyper[method]
         command = f"vdtoolkit train --algorithm {row.algorithm} --help"
     else:
         known = _fields(igm.Options) + [
             f"{name}.{field}" for name, fields in hyper.items() for field in fields
         ]
-        command = "vdtoolkit igm --help"
+        which = f" --algorithms {row.algorithm}" if is_own(row.algorithm) else ""
+        command = f"vdtoolkit igm{which} --help"
     flags = [name.replace("_", "-") for name in known]
     for flag, place in row.places:
         if flag not in flags:
@@ -116,9 +119,7 @@ def _refuse_unknown(row: Row) -> None:
             others = [name for name, fields in hyper.items() if flag.replace("-", "_") in fields]
             if others and row.kind == "train":
                 said = f"it is one of {', '.join(others)}: give it in their [[method]]; "
-            raise ValueError(
-                f"unknown flag {flag!r} in {place}: {said}{command} lists {row.algorithm}'s"
-            )
+            raise ValueError(f"unknown flag {flag!r} in {place}: {said}{command} lists {method}'s")
 
 
 def _fields(cls: Any) -> list[str]:
@@ -132,7 +133,7 @@ def _train(rows: list[Row], look: _Look | None) -> int:
     asked = Asked.of(options, first.command)
     if look is not None:
         team = look.team(asked)
-        ALGORITHMS[asked.algorithm](team, asked.config, seed=0, device=device_of(asked.device))
+        asked.method(team, asked.config, seed=0, device=device_of(asked.device))
     for row in rows:
         if begun(row.folder):
             (seed,) = row.seeds
@@ -150,21 +151,21 @@ def _plain(asked: Asked) -> dict[str, Any]:
     told = asked.one(asked.seeds[0])
     settings = {name: value for name, value in told["settings"].items() if name not in FREE}
     env = {name: told["env"][name] for name in ("env", "words", "wrappers")}
-    rest = {name: told[name] for name in ("algorithm", "config", "seed")}
+    rest = {name: told.get(name) for name in ("algorithm", "class", "config", "seed")}
     return {**rest, "env": env, "settings": settings}
 
 
 def _igm(rows: list[Row], look: _Look | None) -> int:
     """The row of one game and method; the moves of one of its teams."""
     (row,) = rows
-    options = parse(igm.options_type(), row.words, "vdtoolkit igm")
+    options = igm.read(list(row.words))
     game, algorithms = igm.check(options)
     if look is not None:
         igm.configs(options, algorithms, game)
     if begun(row.folder):
         told = RunFolder(row.folder).config()
         _refuse_other("igm", told, row)
-        then = parse(igm.options_type(), told["arguments"], "vdtoolkit igm")
+        then = igm.read(told["arguments"])
         _compare(_plain_igm(then), _plain_igm(options), row)
     return int(options.moves)
 
@@ -174,7 +175,11 @@ def _plain_igm(options: Any) -> dict[str, Any]:
     _, algorithms = igm.check(options)
     names = {*_fields(igm.Options)} - {*FREE_IN_THE_LAB}
     told = {name: getattr(options, name) for name in sorted(names)}
-    told |= {name: dataclasses.asdict(getattr(options, name)) for name in algorithms}
+    for text in algorithms:
+        name = named(text).name
+        told |= {name: dataclasses.asdict(getattr(options, name))}
+        if is_own(text):
+            told["class"] = text
     if options.payoff is not None:
         told["payoff"] = str(Path(options.payoff).resolve())
     return told

@@ -174,7 +174,10 @@ def _entry(
         raise ValueError(f"{place}: {said} {key}{also}: give {key} = NAME")
     name = table.pop("name", None)
     if name is None:
-        name = _short(value, kind, payoff)
+        try:
+            name = _short(value, kind, payoff)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
             f"{place}: name = {name!r} is to be a folder's: letters, digits and _ + = , . - only, "
@@ -206,11 +209,22 @@ def _short(value: str, kind: str, payoff: bool) -> str:
     """The name of what has none, fit for a folder."""
     if payoff:
         return Path(value).stem
-    if kind != "env":
-        return value.strip().lower().replace(" ", "_") if kind == "game" else value
+    if kind == "game":
+        return value.strip().lower().replace(" ", "_")
+    if kind == "method":
+        return method_name(value)
     from vdtoolkit.making import EnvMaker  # PettingZoo takes a moment
 
     return EnvMaker(value).name
+
+
+def method_name(value: str) -> str:
+    """The name of a method, as the lab's flags have it; the class of one's own is looked at."""
+    if ":" not in value:
+        return value
+    from vdtoolkit.agents.named import named  # torch
+
+    return named(value).name
 
 
 def _flags(told: Any, place: str, ours: Mapping[str, str]) -> Flags:

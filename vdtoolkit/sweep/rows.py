@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vdtoolkit.sweep.file import Entry, Flag, Flags, SweepFile
+from vdtoolkit.sweep.file import Entry, Flag, Flags, SweepFile, method_name
 
 # of every run that says nothing else: auto depends on the machine, which a run alone need not mind
 DEFAULTS = {"train": {"n-envs": 8, "workers": 0}, "igm": {"jobs": 1}}
@@ -79,6 +79,7 @@ def _games(asked: SweepFile) -> Iterator[Row]:
             own = _in_the_lab(method.flags, method)
             special = game.methods.get(method.name, {})
             flags = _merged("igm", asked.igm, game, method, own, _in_the_lab(special, method))
+            flags = _known_there(flags, method, asked)
             seeds = flags.pop("seeds", None)
             if seeds is None and asked.seeds != tuple(range(len(asked.seeds))):
                 raise ValueError(
@@ -100,8 +101,19 @@ def _in_the_lab(flags: Flags, method: Entry) -> Flags:
     from vdtoolkit.commands.train import Options  # torch, which a row itself need not know
 
     alone = {field.name.replace("_", "-") for field in fields(Options)}
-    group = method.value.replace("_", "-")
+    group = _group(method)
     return {f"{group}.{name}": flag for name, flag in flags.items() if name not in alone}
+
+
+def _group(method: Entry) -> str:
+    """What a method's flags begin with in the lab."""
+    return method_name(method.value).replace("_", "-")
+
+
+def _known_there(flags: Flags, method: Entry, asked: SweepFile) -> Flags:
+    """Without those of the user's other classes: the lab knows a class only where it is asked."""
+    own = {_group(other) for other in asked.methods if ":" in other.value} - {_group(method)}
+    return {name: flag for name, flag in flags.items() if name.partition(".")[0] not in own}
 
 
 def _row(
