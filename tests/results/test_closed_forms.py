@@ -127,6 +127,16 @@ def test_who_finds_the_optimum_of_qtrans_game_in_the_lab(name, seed):
     assert result.verdict == AT_CLASS or (name == "ow_qmix" and result.verdict == AT_ORDERING)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["qtran_base", "qtran_alt", "qplex", "ow_qmix", "joint_q"])
+def test_who_can_hold_qtrans_game_plays_it_best_in_95_of_100_seeds(name):
+    """`vdtoolkit igm --algorithms NAME --seeds 100`."""
+    result = lab.run_lab(named_game("nonmonotonic"), [name], seeds=100)
+    regrets = [run.audit.regret for run in result.methods[0].seeds]
+    assert len(regrets) == 100
+    assert sum(regret == 0.0 for regret in regrets) >= 95
+
+
 def test_joint_q_returns_8_on_the_two_step_game():
     """Through a bootstrap at the best joint action, on what both agents have seen."""
     env = two_step_v0.parallel_env()
