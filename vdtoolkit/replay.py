@@ -107,6 +107,7 @@ class EpisodeReplay:
         if np.count_nonzero(step.first):
             self._forget(np.flatnonzero(step.first))
             actions = np.where(step.first[:, None], 0, actions)
+            note = None if note is None else np.where(step.first[:, None], 0.0, note)
         self._write(actions, step, note)
         over = step.last
         if not np.count_nonzero(over):

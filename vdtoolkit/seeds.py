@@ -4,14 +4,16 @@ Nets are tiny here: most of a gradient step goes into calling kernels, not into 
 parameters of S teams are stacked, `loss` is mapped over them (`torch.vmap`), and one Adam serves
 all.  And in a finite game a batch holds the same few moves many times over: each kind of them is
 looked at once and counts as often as it was drawn (not with TD(lambda) or last actions as inputs,
-where moves hang together).
+where moves hang together, nor where a method notes something of its own beside each move).
 
 Nothing else changes.  Every team keeps its own generators, and draws from them as it does alone:
 its networks at the start, its moves and the episodes of every gradient step are the same bit for
-bit.  Sums are in another order, so gradients agree to rounding (about 1e-6 of their norm), and
-parameters drift apart as rounding is multiplied over gradient steps; the tests hold them to 1e-10
-in double precision.  At gradient steps 1, 2, 4, 8 ... a team's gradient is worked out by the team
-alone and held against its share of the batch's.
+bit while it plays at random.  Sums are in another order, so gradients agree to rounding (about 1e-6
+of their norm), and parameters drift apart as rounding is multiplied over gradient steps; the tests
+hold them to 1e-10 in double precision.  At gradient steps 1, 2, 4, 8 ... a team's gradient is
+worked out by the team alone and held against its share of the batch's.  A team that acts on what it
+has learned acts by itself, with its own parameters as they are: where two of its actions tie,
+rounding may decide.
 
 Parameters and targets of a team are views into the stacks while it plays, so that an audit sees
 them as they are; in the end they are its own again, and so are its optimiser and its replay.
@@ -21,8 +23,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,9 +46,7 @@ OURS = (
     "empty_replay",
     "learn",
     "learn_from",
-    "note",
     "observe_steps",
-    "policy",
     "sync_target",
 )
 AGREE = 1e-3  # of the norm: how far a team's own gradient may be from its share of the batch's
@@ -54,8 +54,16 @@ ROUNDING = 1e-5  # likewise of the largest norm so far: what is left where sums 
 ASKED = 3  # teams whose gradient is looked at on the way; most of them must agree
 SEEN = ("obs", "state", "available", "alive")  # of a moment; the rest is of what led there
 
-Data = tuple[Tensor, ...]  # obs, state, available, alive, actions, reward, terminated
+SEEN_AND_LED_TO = 7
+Data = tuple[Tensor, ...]  # obs, state, available, alive, actions, reward, terminated; maybe note
 Columns = dict[str, np.ndarray]  # what a replay holds of each kind of moves, [K, 2, ...]
+
+
+class Drawn(NamedTuple):
+    """Every team's next batch."""
+
+    kinds: np.ndarray  # [S, B, T] which of the kinds of moves
+    note: np.ndarray | None  # [S, B, T, N] what the method noted of each
 
 
 class CannotStackError(ValueError):
@@ -140,8 +148,6 @@ def refuse(teams: Sequence[Agents]) -> None:
         raise CannotStackError(f"{first.label} has its own {', '.join(own)}: seed by seed then")
     if c.recurrent:
         raise CannotStackError("recurrent=True: a memory is unrolled by hand, seed by seed")
-    if not c.epsilon_start == c.epsilon_end == 1.0:
-        raise CannotStackError("epsilon is below 1: teams that act on what they learned act alone")
     if first.device.type != "cpu":
         raise CannotStackError(f"device {first.device}: seeds are a batch on the CPU alone")
     if type(first.optimizer) is not torch.optim.Adam or len(first.optimizer.param_groups) > 1:
@@ -164,39 +170,62 @@ class _Games:
         self.moves = self.episodes = 0  # of each team
         self.open: list[np.ndarray] = []  # kinds of the moves of episodes in progress, [S * E] each
         self.stored = np.zeros((len(teams), self.size, 0), np.int32)  # likewise, [S, slots, T]
+        self.open_notes: list[np.ndarray] = []  # of those moves, [S * E, N] each
+        self.notes = np.zeros((*self.stored.shape, 0), np.float32)  # likewise, [S, slots, T, N]
+        c = teams[0].config
+        self.at_random = c.epsilon_start == c.epsilon_end == 1.0
         self.numbers: dict[bytes, int] = {}
         self.columns: Columns = {}  # where each kind began, and what it led to
 
     # -- playing --------------------------------------------------------------------------
 
     def send(self) -> None:
-        """Random moves, by each team's own dice: two draws a moment, as `epsilon_greedy` takes."""
-        s, e, n = len(self.teams), self.n_envs, len(self.team.agents)
-        a = self.team.spec.n_actions
-        expected = None if self.moves else self._first_moves()
-        dice = np.empty((s, e * n * (1 + a)))
-        for own, agents in zip(dice, self.teams, strict=True):
-            agents._explore_rng.random(out=own)
-        lots = dice[:, e * n :].reshape(s * e, n, a)
-        self.actions = np.where(self.step.available, lots, -1.0).argmax(-1)
-        if expected is not None and (self.actions[:e] != expected).any():
-            raise CannotStackError(f"{self.teams[0].label} does not explore as others do")
+        """Every team's next moves."""
+        if self.at_random and not self.moves:
+            self.at_random = self._explores_as_others_do()
+        self.actions = self._random_moves() if self.at_random else self._own_moves()
         if not self.step.last[0]:
-            self.moves += e
+            self.moves += self.n_envs
             for agents in self.teams:
                 agents.moves = self.moves
         self.places = self.envs.places.copy()
         self.envs.send(self.actions)
 
-    def _first_moves(self) -> np.ndarray:
-        """Those of the first team by its own actor, which may be one of its own kind."""
-        agents, n = self.teams[0], self.n_envs
+    def _random_moves(self) -> np.ndarray:
+        """By each team's own dice: two draws a moment, as `epsilon_greedy` takes; [S * E, N]."""
+        s, e, n = len(self.teams), self.n_envs, len(self.team.agents)
+        a = self.team.spec.n_actions
+        dice = np.empty((s, e * n * (1 + a)))
+        for own, agents in zip(dice, self.teams, strict=True):
+            agents._explore_rng.random(out=own)
+        lots = dice[:, e * n :].reshape(s * e, n, a)
+        return np.where(self.step.available, lots, -1.0).argmax(-1)
+
+    def _own_moves(self) -> np.ndarray:
+        """By each team's own actor, which may be one of its own kind."""
+        moves = [self._acted(agents, rows) for agents, rows in self._rows()]
+        return np.concatenate(moves)
+
+    def _acted(self, agents: Agents, rows: np.ndarray) -> np.ndarray:
         assert agents.actor_in_training is not None
-        dice = agents._explore_rng.bit_generator
-        state = dice.state
-        moves = agents.actor_in_training.act_steps(self.step.rows(np.arange(n)))
-        dice.state = state
-        return moves
+        return agents.actor_in_training.act_steps(self.step.rows(rows))
+
+    def _rows(self) -> Iterator[tuple[Agents, np.ndarray]]:
+        """Each team and the rows of its episodes."""
+        every = np.arange(len(self.teams) * self.n_envs).reshape(len(self.teams), -1)
+        return zip(self.teams, every, strict=True)
+
+    def _explores_as_others_do(self) -> bool:
+        """Whether the first team's own actor makes the moves that its dice make; none are used."""
+        dice = [agents._explore_rng.bit_generator for agents in self.teams]
+        states = [one.state for one in dice]
+        ours = self._random_moves()[: self.n_envs]
+        for one, state in zip(dice, states, strict=True):
+            one.state = state
+        agents, rows = next(self._rows())
+        same = np.array_equal(self._acted(agents, rows), ours)
+        dice[0].state = states[0]
+        return same
 
     def receive(self) -> None:
         """What the moves led to; episodes that are over are stored."""
@@ -207,9 +236,23 @@ class _Games:
         if first[0]:
             return
         self.open.append(self._kinds(before, self.step))
+        if self.teams[0].notes:
+            self.open_notes.append(self._noted(before))
         if last[0]:
-            self._store(np.stack(self.open, -1))
-            self.open = []
+            notes = np.stack(self.open_notes, 1) if self.open_notes else None
+            self._store(np.stack(self.open, -1), notes)
+            self.open, self.open_notes = [], []
+
+    def _noted(self, before: Step) -> np.ndarray:
+        """What each team writes down of the moves just made, [S * E, N]."""
+        told = []
+        for agents, rows in self._rows():
+            agents._moment, agents._actions = before.rows(rows), self.actions[rows]
+            note = agents.note(self.step.rows(rows))
+            assert note is not None
+            told.append(note)
+            agents._moment = agents._actions = None
+        return np.concatenate(told)
 
     def _kinds(self, before: Step, after: Step) -> np.ndarray:
         """The kind of each move just made; of new ones it is written down what they hold."""
@@ -225,6 +268,8 @@ class _Games:
         if len(new):
             replay: Any = self.teams[0].replay
             for name, column in replay.columns.items():
+                if name == "note":  # of a move, not of its kind
+                    continue
                 seen = name in SEEN
                 led_to = self.actions if name == "actions" else getattr(after, name)
                 began = getattr(before, name) if seen else np.zeros_like(led_to)
@@ -233,7 +278,7 @@ class _Games:
                 self.columns[name] = np.concatenate([so_far, held])
         return np.array(numbers, np.int32)[which]
 
-    def _store(self, kinds: np.ndarray) -> None:
+    def _store(self, kinds: np.ndarray, notes: np.ndarray | None) -> None:
         s, e, length = len(self.teams), self.n_envs, kinds.shape[1]
         if not self.episodes:
             replay: Any = self.teams[0].replay
@@ -242,11 +287,15 @@ class _Games:
                     "buffer_bytes is reached before buffer_size: seed by seed then"
                 )
             self.stored = np.zeros((s, self.size, length), np.int32)
+            n = 0 if notes is None else notes.shape[-1]
+            self.notes = np.zeros((s, self.size, length, n), np.float32)
         if length != self.stored.shape[2]:
             raise CannotStackError("episodes differ in length: seeds keep no common step")
         kept = np.arange(e)[-self.size :]  # more would be overwritten at once
         slots = (self.episodes + kept) % self.size
         self.stored[:, slots] = kinds.reshape(s, e, length)[:, kept]
+        if notes is not None:
+            self.notes[:, slots] = notes.reshape(s, e, length, -1)[:, kept]
         self.episodes += e
         for agents in self.teams:
             agents.episodes = self.episodes
@@ -258,33 +307,42 @@ class _Games:
         """Episodes each team holds."""
         return min(self.episodes, self.size)
 
-    def drawn(self) -> np.ndarray:
-        """The kinds of moves in each team's next batch, [S, B, T], by its own dice."""
+    def drawn(self) -> Drawn:
+        """Each team's next batch, by its own dice."""
         b, n = self.teams[0].config.batch_size, self.n_stored
         which = np.stack(
             [a._sample_rng.choice(n, b, replace=False, shuffle=False) for a in self.teams]
         )
         slots = (self.episodes - n + which) % self.size
-        return self.stored[np.arange(len(slots))[:, None], slots]
+        own = np.arange(len(slots))[:, None]
+        note = self.notes[own, slots] if self.teams[0].notes else None
+        return Drawn(self.stored[own, slots], note)
 
     def write_back(self) -> None:
         """Every team's replay as it would be: the same episodes in the same slots."""
         if not self.episodes:
             return
         slots = (self.episodes - self.n_stored + np.arange(self.n_stored)) % self.size
-        for agents, stored in zip(self.teams, self.stored, strict=True):
+        for agents, stored, notes in zip(self.teams, self.stored, self.notes, strict=True):
             assert agents.replay is not None
             which = stored[slots]  # [n_stored, T]
             rows = {
                 name: np.concatenate([x[which[:, :1], 0], x[which, 1]], 1).reshape(-1, *x.shape[2:])
                 for name, x in self.columns.items()
             }
+            if agents.notes:
+                noted = notes[slots]  # [n_stored, T, N]; nothing led to the first moment
+                noted = np.concatenate([np.zeros_like(noted[:, :1]), noted], 1)
+                rows["note"] = noted.reshape(-1, noted.shape[-1])
             lengths = np.full(len(which), which.shape[1])
             agents.replay.fill({**rows, "moves": lengths}, self.episodes)
 
 
-def episodes(columns: Columns, kinds: np.ndarray) -> Data:
-    """Episodes of these kinds of moves: [..., T] -> seen [..., T+1, ...], led to [..., T, ...]."""
+def episodes(columns: Columns, kinds: np.ndarray, note: np.ndarray | None = None) -> Data:
+    """Episodes of these kinds of moves: [..., T] -> seen [..., T+1, ...], led to [..., T, ...].
+
+    What was noted of them comes last, where anything was.
+    """
     which = torch.from_numpy(kinds).long()
 
     def along(name: str) -> Tensor:
@@ -297,7 +355,8 @@ def episodes(columns: Columns, kinds: np.ndarray) -> Data:
     obs = along("obs")
     state = along("state") if "state" in columns else obs.flatten(-2)
     seen = (obs, state, along("available"), along("alive"))
-    return (*seen, led_to("actions").long(), led_to("reward"), led_to("terminated"))
+    noted = () if note is None else (torch.from_numpy(note),)
+    return (*seen, led_to("actions").long(), led_to("reward"), led_to("terminated"), *noted)
 
 
 class _Batch(EpisodeBatch):
@@ -313,8 +372,8 @@ class _OneShot(EpisodeBatch):
 
 
 def _batch(kind: type[EpisodeBatch], data: Data, valid: Tensor) -> EpisodeBatch:
-    *seen, actions, reward, terminated = data
-    return kind(View(*seen), actions, reward, terminated, valid)
+    (*seen, actions, reward, terminated), note = data[:SEEN_AND_LED_TO], data[SEEN_AND_LED_TO:]
+    return kind(View(*seen), actions, reward, terminated, valid, *note)
 
 
 class _Loss(nn.Module):
@@ -344,11 +403,12 @@ class _Learner:
         self.optimizer = torch.optim.Adam(stacks, **teams[0].optimizer.defaults)
         c = teams[0].config
         self.updates = 0
-        self.counts = not (c.td_lambda or c.last_action)  # kinds of moves, instead of repeating
+        # kinds of moves, instead of repeating
+        self.counts = not (c.td_lambda or c.last_action or teams[0].notes)
         self.largest = torch.zeros(2)  # norm of a gradient and loss, of those looked at
 
-    def step(self, drawn: np.ndarray, columns: Columns) -> None:
-        """One gradient step of every team; drawn [S, B, T]: which of the kinds of moves."""
+    def step(self, drawn: Drawn, columns: Columns) -> None:
+        """One gradient step of every team."""
         losses = self._gradients(drawn, columns)
         looks = not self.updates & (self.updates + 1)  # 0, 1, 3, 7, ... are behind us
         if looks and not self._all_agree(losses, drawn, columns):
@@ -368,22 +428,31 @@ class _Learner:
         for agents in self.teams:
             agents.updates = self.updates
         if self.updates % self.teams[0].config.target_interval == 0:
-            with torch.no_grad():
-                for name, stack in self.online.items():
-                    self.target[name].copy_(stack)
+            self._sync_targets()
 
-    def _gradients(self, drawn: np.ndarray, columns: Columns) -> Tensor:
+    @torch.no_grad()
+    def _sync_targets(self) -> None:
+        for name, stack in self.online.items():
+            self.target[name].copy_(stack)
+        for agents in self.teams:
+            pairs = zip(agents.online.buffers(), agents.target.buffers(), strict=True)
+            for buffer, target in pairs:
+                target.copy_(buffer)
+
+    def _gradients(self, drawn: Drawn, columns: Columns) -> Tensor:
         """Losses [S]; gradients are in the stacks."""
-        s, k, n = len(self.teams), len(columns["reward"]), drawn[0].size
+        kinds = drawn.kinds
+        s, k, n = len(self.teams), len(columns["reward"]), kinds[0].size
         one_shot = bool(columns["terminated"][:, 1].all())
         counts = self.counts and k <= n
         if counts:
             data = episodes(columns, np.arange(k)[:, None])
-            each = drawn.reshape(s, n) + k * np.arange(s)[:, None]
+            each = kinds.reshape(s, n) + k * np.arange(s)[:, None]
             often = np.bincount(each.ravel(), minlength=s * k)
             valid = torch.from_numpy(often).float().reshape(s, k, 1)
         else:
-            data, valid = episodes(columns, drawn), torch.ones(drawn.shape, dtype=torch.bool)
+            data = episodes(columns, kinds, drawn.note)
+            valid = torch.ones(kinds.shape, dtype=torch.bool)
 
         def loss(parameters: dict[str, Tensor], data: Data, valid: Tensor) -> Tensor:
             kind = _OneShot if one_shot else _Batch
@@ -411,7 +480,7 @@ class _Learner:
             stack.grad = grad if same else own.copy_(grad)
         return losses.detach()
 
-    def _all_agree(self, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
+    def _all_agree(self, losses: Tensor, drawn: Drawn, columns: Columns) -> bool:
         """Whether teams find the same on their own: at first all of them, later most of a few.
 
         Later two actions may tie, and rounding then decides which of them is greedy.
@@ -422,10 +491,11 @@ class _Learner:
         whose = [(self.updates + k) % n for k in range(min(ASKED, n))]
         return 2 * sum(self._agrees(s, losses, drawn, columns) for s in whose) >= len(whose)
 
-    def _agrees(self, s: int, losses: Tensor, drawn: np.ndarray, columns: Columns) -> bool:
+    def _agrees(self, s: int, losses: Tensor, drawn: Drawn, columns: Columns) -> bool:
         """Whether team s finds the same loss and gradient on its own."""
-        agents, data = self.teams[s], episodes(columns, drawn[s])
-        valid = torch.ones(drawn[s].shape, dtype=torch.bool)
+        agents, kinds = self.teams[s], drawn.kinds[s]
+        data = episodes(columns, kinds, None if drawn.note is None else drawn.note[s])
+        valid = torch.ones(kinds.shape, dtype=torch.bool)
         loss, _ = agents.loss(_batch(EpisodeBatch, data, valid))
         own = dict(agents.online.named_parameters())
         found = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
