@@ -23,7 +23,8 @@ from vdtoolkit.igm.game import named_game
 
 GAME = "nonmonotonic"
 PROCESSES = 2
-METHODS = ["vdn", "qmix", "qtran_base", "qplex", "ow_qmix", "joint_q"]
+METHODS = ["vdn", "qmix", "qtran_base", "qtran_alt", "qplex", "ow_qmix", "joint_q"]
+METHODS += ["lenient_iql", "nonmonotonic_qmix"]
 
 
 def _ready() -> None:

@@ -4,7 +4,7 @@ Nets are tiny here: most of a gradient step goes into calling kernels, not into 
 parameters of S teams are stacked, `loss` is mapped over them (`torch.vmap`), and one Adam serves
 all.  And in a finite game a batch holds the same few moves many times over: each kind of them is
 looked at once and counts as often as it was drawn (not with TD(lambda) or last actions as inputs,
-where moves hang together, nor where a method notes something of its own beside each move).
+where moves hang together; moves of which a method has noted different things are told apart).
 
 Nothing else changes.  Every team keeps its own generators, and draws from them as it does alone:
 its networks at the start, its moves and the episodes of every gradient step are the same bit for
@@ -359,6 +359,17 @@ def episodes(columns: Columns, kinds: np.ndarray, note: np.ndarray | None = None
     return (*seen, led_to("actions").long(), led_to("reward"), led_to("terminated"), *noted)
 
 
+def _told_apart(drawn: Drawn, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Which of K kinds of moves each is, [S, B, T]; the kinds, [K], and what was noted, [K, N]."""
+    if drawn.note is None:
+        return drawn.kinds, np.arange(k), None
+    note = drawn.note.reshape(-1, drawn.note.shape[-1])
+    keys = np.column_stack([drawn.kinds.ravel(), np.ascontiguousarray(note).view(np.int32)])
+    rows = np.ascontiguousarray(keys, np.int32).view(f"V{keys.shape[1] * 4}")[:, 0]
+    _, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    return which.reshape(drawn.kinds.shape), drawn.kinds.ravel()[first], note[first]
+
+
 class _Batch(EpisodeBatch):
     """A batch that may bootstrap, whatever it holds: a mapped tensor cannot be asked."""
 
@@ -404,7 +415,7 @@ class _Learner:
         c = teams[0].config
         self.updates = 0
         # kinds of moves, instead of repeating
-        self.counts = not (c.td_lambda or c.last_action or teams[0].notes)
+        self.counts = not (c.td_lambda or c.last_action)
         self.largest = torch.zeros(2)  # norm of a gradient and loss, of those looked at
 
     def step(self, drawn: Drawn, columns: Columns) -> None:
@@ -441,18 +452,19 @@ class _Learner:
 
     def _gradients(self, drawn: Drawn, columns: Columns) -> Tensor:
         """Losses [S]; gradients are in the stacks."""
-        kinds = drawn.kinds
-        s, k, n = len(self.teams), len(columns["reward"]), kinds[0].size
+        s, n = len(self.teams), drawn.kinds[0].size
         one_shot = bool(columns["terminated"][:, 1].all())
+        which, kinds, note = _told_apart(drawn, len(columns["reward"]))
+        k = len(kinds)
         counts = self.counts and k <= n
         if counts:
-            data = episodes(columns, np.arange(k)[:, None])
-            each = kinds.reshape(s, n) + k * np.arange(s)[:, None]
+            data = episodes(columns, kinds[:, None], None if note is None else note[:, None])
+            each = which.reshape(s, n) + k * np.arange(s)[:, None]
             often = np.bincount(each.ravel(), minlength=s * k)
             valid = torch.from_numpy(often).float().reshape(s, k, 1)
         else:
-            data = episodes(columns, kinds, drawn.note)
-            valid = torch.ones(kinds.shape, dtype=torch.bool)
+            data = episodes(columns, drawn.kinds, drawn.note)
+            valid = torch.ones(drawn.kinds.shape, dtype=torch.bool)
 
         def loss(parameters: dict[str, Tensor], data: Data, valid: Tensor) -> Tensor:
             kind = _OneShot if one_shot else _Batch

@@ -144,6 +144,8 @@ class LenientIQLAgents(IQLAgents):
         codes = known.codes(torch.as_tensor(here.obs, device=self.device))
         actions = torch.as_tensor(self._actions, device=self.device)
         leniency = self.leniency(codes, actions).cpu().numpy()
+        if self.config.cooling == 0 and self.config.ceiling_decay == 1:
+            return leniency  # temperatures stay as they are
         seen = codes.cpu().numpy()
         if len(self._visited) != here.n_envs:
             self._visited = [[] for _ in range(here.n_envs)]
