@@ -30,10 +30,17 @@ from vdtoolkit.agents import (
     ValueAgents,
     VDNAgents,
 )
-from vdtoolkit.agents.coma import CounterfactualCritic, advantages, floored_policy
+from vdtoolkit.agents.actor import epsilon_greedy
+from vdtoolkit.agents.coma import (
+    CounterfactualCritic,
+    FreshEpisodes,
+    advantages,
+    drawn,
+    floored_policy,
+)
 from vdtoolkit.agents.qatten import QattenMixer
 from vdtoolkit.agents.qfix import QFIXMixer
-from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig
+from vdtoolkit.agents.qmix import MonotonicMixer, QMIXConfig, UniversalMixer
 from vdtoolkit.agents.qplex import QPLEXMixer
 from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.agents.value import after, before
@@ -116,6 +123,25 @@ class BiasOutside(QMIXAgents):
         return Mixer(spec.n_agents, spec.state_dim, 8, 8)
 
 
+@broken("QMIX: all units of 'split' are convex", "qmix-mixing")
+class ConvexSplit(QMIXAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        if isinstance(mixer, UniversalMixer):
+            mixer.__class__ = type("Mixer", (UniversalMixer,), {"forward": convex_forward})
+        return mixer
+
+
+def convex_forward(self, agent_qs, state):
+    x = agent_qs
+    *inner, last = (
+        w(state).abs().unflatten(-1, size) for w, size in zip(self.w, self.sizes, strict=True)
+    )
+    for weights, b in zip(inner, self.b, strict=True):
+        x = F.elu((x.unsqueeze(-1) * weights).sum(-2) + b(state))
+    return (x * last.squeeze(-1)).sum(-1) + self.v(state).squeeze(-1)
+
+
 @broken("QMIX: V(s) detached", "gradient-flow")
 class DetachedV(QMIXAgents):
     def build_mixer(self, spec):
@@ -131,6 +157,11 @@ class DetachedV(QMIXAgents):
 class Mean(VDNAgents):
     def q_tot(self, nets, utilities, actions, view):
         return self.agent_qs(utilities, actions, view).mean(-1)
+
+
+@broken("VDN: says that it holds every table", "least-squares")
+class SaysAll(VDNAgents):
+    function_class = "unrestricted"
 
 
 @broken("VDN: the utilities of the dead mix in", "dead-unseen", "dead")
@@ -170,6 +201,18 @@ class SignedHeads(QattenAgents):
 
 def signed_weights(self, state):
     return self.head_weights(state)
+
+
+@broken("Qatten: head weights by exp, not abs", "qatten-attention")
+class ExpHeads(QattenAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        mixer.__class__ = type("Mixer", (QattenMixer,), {"weights": exp_weights})
+        return mixer
+
+
+def exp_weights(self, state):
+    return self.head_weights(state).exp()
 
 
 @broken("Qatten: no softmax", "igm", "monotone", "qatten-attention", trap="7")
@@ -267,22 +310,129 @@ class MixedNets(QPLEXAgents):
             return self.target.mixer(own, best, taken, then.state)
 
 
-@broken("QFIX: w of either sign", "igm")
+def with_mixer(mixer, **changed):
+    """The mixer, these of its methods changed."""
+    mixer.__class__ = type("Mixer", (type(mixer),), changed)
+    return mixer
+
+
+def told_the_greedy(self, utilities, actions, view):
+    """What a mixer of QPLEX's kind reads, but the greedy joint action in place of the one taken."""
+    own, best, taken = type(self).__mro__[1]._parts(self, utilities, actions, view)
+    picked = F.one_hot(greedy(utilities.qs, view.available), taken.shape[-1])
+    return own, best, picked * self.mixing_alive(view).unsqueeze(-1).to(taken.dtype)
+
+
+@broken("QPLEX: lambda is told the greedy actions", "qplex-mixing")
+class GreedyLambda(QPLEXAgents):
+    _parts = told_the_greedy
+
+
+@broken("QPLEX: lambda is the mean over kernels", "qplex-mixing")
+class MeanLambda(QPLEXAgents):
+    def build_mixer(self, spec):
+        def lambdas(mixer, taken, state):
+            return QPLEXMixer.lambdas(mixer, taken, state) / self.config.n_kernels
+
+        return with_mixer(super().build_mixer(spec), lambdas=lambdas)
+
+
+@broken("QPLEX: w by its square, not abs", "qplex-mixing")
+class SquaredW(QPLEXAgents):
+    def build_mixer(self, spec):
+        def weights(mixer, state):
+            return mixer.w(state).square() + 1e-10
+
+        return with_mixer(super().build_mixer(spec), weights=weights)
+
+
+@broken("QFIX: w of either sign", "igm", "qfix-fixing")
 class SignedW(QFIXAgents):
     def build_mixer(self, spec):
-        mixer = super().build_mixer(spec)
-        mixer.__class__ = type("Mixer", (QFIXMixer,), {"weights": of_either_sign})
-        return mixer
+        return with_mixer(super().build_mixer(spec), weights=of_either_sign)
 
 
 def of_either_sign(self, taken, state):
     return self.w(torch.cat([state, taken.flatten(-2)], -1))
 
 
+@broken("QFIX: the advantage teaches utilities", "qfix-gradient")
+class TaughtFixing(QFIXAgents):
+    def build_mixer(self, spec):
+        return with_mixer(super().build_mixer(spec), forward=attached_fixing)
+
+
+def attached_fixing(self, agent_qs, best_qs, taken, state):
+    q, w = self.terms(agent_qs, state), self.weights(taken, state)
+    advantages = q - self.terms(best_qs, state)
+    fixed = q + (w - 1.0) * advantages if self.additive else w * advantages
+    return fixed.sum(-1) + self.b(state).squeeze(-1)
+
+
+@broken("QFIX: not additive, the advantage teaches nothing", "qfix-gradient")
+class UntaughtFixing(QFIXAgents):
+    def build_mixer(self, spec):
+        return with_mixer(super().build_mixer(spec), forward=detached_fixing)
+
+
+def detached_fixing(self, agent_qs, best_qs, taken, state):
+    q, w = self.terms(agent_qs, state), self.weights(taken, state)
+    advantages = (q - self.terms(best_qs, state)).detach()
+    fixed = q + (w - 1.0) * advantages if self.additive else w * advantages
+    return fixed.sum(-1) + self.b(state).squeeze(-1)
+
+
+@broken("QFIX: w is added where w - 1 is", "qfix-fixing")
+class OneMore(QFIXAgents):
+    def build_mixer(self, spec):
+        return with_mixer(super().build_mixer(spec), forward=one_more)
+
+
+def one_more(self, agent_qs, best_qs, taken, state):
+    fixed = QFIXMixer.forward(self, agent_qs, best_qs, taken, state)
+    gaps = self.terms(agent_qs, state) - self.terms(best_qs, state)
+    return fixed + self.additive * gaps.detach().sum(-1)
+
+
+@broken("QFIX: w is told the greedy actions", "qfix-fixing")
+class GreedyW(QFIXAgents):
+    _parts = told_the_greedy
+
+
+@broken("QFIX: utilities enter with the other sign", "igm", "qfix-fixing", "igm-trained")
+class OtherSign(QFIXAgents):
+    def q_tot(self, nets, utilities, actions, view):
+        return super().q_tot(nets, Utilities(-utilities.qs, utilities.hidden), actions, view)
+
+
 @broken("Non-monotonic QMIX: bootstraps at the greedy action", "loss")
 class NoSarsa(NonMonotonicQMIXAgents):
     def bootstrap(self, batch, online, value, like):
         return ValueAgents.bootstrap(self, batch, online, value, like)
+
+
+@broken("Non-monotonic QMIX: the bias outside of ELU", "nonmonotonic-mixing", trap="12")
+class SignedBiasOutside(NonMonotonicQMIXAgents):
+    def build_mixer(self, spec):
+        return with_mixer(super().build_mixer(spec), forward=signed_bias_outside)
+
+
+def signed_bias_outside(self, agent_qs, state):
+    w1 = self.w1(state).unflatten(-1, (self.n_agents, self.embed_dim))
+    hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2)) + self.b1(state)
+    return (hidden * self.w2(state)).sum(-1) + self.v(state).squeeze(-1)
+
+
+@broken("Non-monotonic QMIX: abs put on", "nonmonotonic-mixing")
+class StillMonotonic(NonMonotonicQMIXAgents):
+    def build_mixer(self, spec):
+        return with_mixer(super().build_mixer(spec), forward=constrained)
+
+
+def constrained(self, agent_qs, state):
+    w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.embed_dim))
+    hidden = F.elu((agent_qs.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
+    return (hidden * self.w2(state).abs()).sum(-1) + self.v(state).squeeze(-1)
 
 
 # -- who is who -----------------------------------------------------------------------------
@@ -635,6 +785,38 @@ class NeverGreedy(CWQMIXAgents):
         return torch.where(y > at_greedy(), 1.0, self.config.alpha)
 
 
+@broken("OW-QMIX: audits are shown the weights of another comparison", "weighted-evidence")
+class OtherEvidence(OWQMIXAgents):
+    def evidence(self, nets, utilities, actions, view):
+        told = super().evidence(nets, utilities, actions, view)
+        return {**told, "w": 1.0 + self.config.alpha - told["w"]}
+
+
+@broken("Lenient IQL: leniency as it is now, not as it was noted", "loss")
+class Forgetful(LenientIQLAgents):
+    def weights(self, batch, error):
+        return super().weights(replace(batch, note=None), error)
+
+
+@broken("Lenient IQL: the first move of an episode cools most", "lenient-cooling")
+class FirstCools(LenientIQLAgents):
+    def _cool(self, visited):
+        super()._cool(visited[::-1])
+
+
+@broken("Lenient IQL: the dead cool", "lenient-cooling")
+class DeadCool(LenientIQLAgents):
+    def _cool(self, visited):
+        super()._cool([(codes, actions, alive | True) for codes, actions, alive in visited])
+
+
+@broken("Lenient IQL: no ceiling", "lenient-cooling")
+class NoCeiling(LenientIQLAgents):
+    def _cool(self, visited):
+        super()._cool(visited)
+        self.online.mixer.ceiling.fill_(1.0)
+
+
 @broken("QTRAN-base: the conditions teach Q_jt", "qtran-routing", "loss")
 class TeachesJoint(QTRANBaseAgents):
     def condition_losses(self, here, actions, now, q_jt, valid):
@@ -674,6 +856,27 @@ class ValueOfState(QTRANBaseAgents):
 class DetachedVjt(QTRANBaseAgents):
     def v_jt(self, nets, utilities, view):
         return super().v_jt(nets, utilities, view).detach()
+
+
+@broken("QTRAN-base: V_jt of the mean over agents", "qtran-value")
+class MeanValue(QTRANBaseAgents):
+    def build_mixer(self, spec):
+        mixer = super().build_mixer(spec)
+        with_mixer(mixer.value, forward=mean_value)
+        return mixer
+
+
+def mean_value(self, hidden, state, alive):
+    if self.encode is None:
+        return self.out(state).squeeze(-1)
+    each = self.encode(hidden) * alive.unsqueeze(-1)
+    return self.out(each.mean(-2)).squeeze(-1)
+
+
+@broken("QTRAN-base: lambda_opt and lambda_nopt change places", "loss")
+class Swapped(QTRANBaseAgents):
+    def condition_losses(self, here, actions, now, q_jt, valid):
+        return super().condition_losses(here, actions, now, q_jt, valid)[::-1]
 
 
 @broken("QTRAN-base: Q_jt of the mean over agents", "qtran-joint", trap="12")
@@ -807,6 +1010,64 @@ class LiveAdvantage(COMAAgents):
         return loss + extra, parts
 
 
+@broken("COMA: plays without the floor", "acting")
+class PlaysUnfloored(COMAAgents):
+    def policy(self, qs, available, epsilon, rng):
+        return super().policy(qs, available, 0.0, rng)
+
+
+@broken("COMA: plays with a floor over all actions", "acting", trap="31")
+class PlaysFloorOfAll(COMAAgents):
+    def policy(self, qs, available, epsilon, rng):
+        pi = floor_of_all(torch.from_numpy(qs), torch.from_numpy(available), epsilon)
+        lots = rng.standard_exponential(qs.shape, np.float32)
+        return drawn(pi, torch.from_numpy(lots)).numpy()
+
+
+@broken("COMA: a team that only plays draws its actions", "acting")
+class PlaysBySample(COMAAgents):
+    greedy_policy = COMAAgents.policy
+
+
+@broken("COMA: epsilon falls while a policy plays", "on-policy")
+class FallsInPlay(COMAAgents):
+    def epsilon(self):
+        return self.config.epsilon(self.moves)
+
+
+class FirstToEnd(FreshEpisodes):
+    def ready(self, n):
+        return self.n_stored >= n
+
+
+@broken("COMA: the first episodes to end teach", "fresh-episodes")
+class ShortFirst(COMAAgents):
+    def empty_replay(self):
+        c, team = self.config, self.team
+        return FirstToEnd(c.buffer_size, team.spec, team.has_state, c.buffer_bytes)
+
+
+class KeepsOpen(FreshEpisodes):
+    def take(self, n, device="cpu", *, acted):
+        numbers = self._number.copy()
+        batch = super().take(n, device, acted=acted)
+        self._number = numbers
+        return batch
+
+
+@broken("COMA: what an earlier policy began teaches", "fresh-episodes")
+class HalfStale(COMAAgents):
+    def empty_replay(self):
+        c, team = self.config, self.team
+        return KeepsOpen(c.buffer_size, team.spec, team.has_state, c.buffer_bytes)
+
+
+@broken("COMA: actor and critic are cut together", "gradient-step")
+class CutTogether(COMAAgents):
+    def clip_gradient(self):
+        return nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
+
+
 @broken("COMA: old episodes teach again", "on-policy", trap="29")
 class OffPolicy(COMAAgents):
     def draw(self):
@@ -829,6 +1090,41 @@ class Forever(VDNAgents):
 class FreeExploration(VDNAgents):
     def policy(self, qs, available, epsilon, rng):
         return super().policy(qs, np.ones_like(available), epsilon, rng)
+
+
+@broken("VDN: agents explore together", "acting")
+class Together(VDNAgents):
+    def policy(self, qs, available, epsilon, rng):
+        explores = rng.random(len(qs)) < epsilon
+        draws = (epsilon_greedy(qs, available, e, rng) for e in (1.0, 0.0))
+        return np.where(explores[:, None], *draws)
+
+
+@broken("VDN: epsilon falls with episodes, not moves", "acting", trap="25")
+class FallsByEpisodes(VDNAgents):
+    def epsilon(self):
+        return self.config.epsilon(self.episodes)
+
+
+@broken("VDN: the gradient is not cut", "gradient-step")
+class Uncut(VDNAgents):
+    def clip_gradient(self):
+        return torch.zeros(())
+
+
+@broken("VDN: a step size of its own", "gradient-step")
+class OwnStep(VDNAgents):
+    def _build(self):
+        super()._build()
+        for group in self.optimizer.param_groups:
+            group["lr"] = 5e-4
+
+
+@broken("VDN: gradients of batches add up", "gradient-step")
+class AddsUp(VDNAgents):
+    def learn_from(self, batch):
+        self.optimizer.zero_grad = lambda set_to_none=True: None
+        return super().learn_from(batch)
 
 
 @broken("VDN: noise from the global dice", "repeats")

@@ -8,6 +8,8 @@ from vdtoolkit.certify import histories as _histories  # noqa: F401
 from vdtoolkit.certify import learning as _learning  # noqa: F401
 from vdtoolkit.certify import losses as _losses  # noqa: F401
 from vdtoolkit.certify import methods as _methods  # noqa: F401
+from vdtoolkit.certify import forms as _forms  # noqa: F401
+from vdtoolkit.certify import acting as _acting  # noqa: F401
 from vdtoolkit.certify import anchors as _anchors  # noqa: F401
 from vdtoolkit.certify import teams as _teams  # noqa: F401
 from vdtoolkit.certify import gates as _gates  # noqa: F401

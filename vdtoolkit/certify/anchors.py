@@ -20,8 +20,6 @@ from vdtoolkit.agents import (
     HystereticIQLAgents,
     LenientIQLAgents,
     OWQMIXAgents,
-    QFIXAgents,
-    QPLEXAgents,
     QTRANBaseAgents,
 )
 from vdtoolkit.batch import EpisodeBatch, View
@@ -35,6 +33,9 @@ from vdtoolkit.networks import Utilities
 
 QTRAN = ((8.0, -12.0, -12.0), (-12.0, 0.0, 0.0), (-12.0, 0.0, 0.0))
 OR = ((0.0, 1.0), (1.0, 1.0))
+# the best column is the worse one on average: no sum finds 5, nor any mixer of QMIX's kind, and the
+# best monotone table ties it with 3; what holds every table that meets IGM reaches it from any seed
+LURE = ((2.0, -3.0), (3.0, 5.0))
 SETTINGS: dict[str, Any] = {
     "recurrent": False,
     "last_action": False,
@@ -47,6 +48,8 @@ STEPS = 1200
 LR = 1e-2
 OWN_LR = ((QTRANBaseAgents, 3e-3),)  # three losses: with large steps Q_jt can end up additive
 TOLERANCE = 0.02  # of the payoff's range, RMS
+ENOUGH = 0.002  # likewise: where a table that can be the payoff is as good as there
+LOOKS = 50  # gradient steps between two looks at that
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,15 @@ def _settle(subject: Subject, payoff: tuple[tuple[float, ...], ...]) -> Settled:
         for group in agents.optimizer.param_groups:
             group["lr"] = lr * min(1.0, 2 * (1 - step / STEPS)) ** 2
         agents.learn_from(batch)
+        if holds_every_table(agents) and step % LOOKS == LOOKS - 1:
+            got = said_of(agents, game, batch)
+            if rms(got.table - game) < ENOUGH * np.ptp(game):
+                return got
+    return said_of(agents, game, batch)
+
+
+def said_of(agents: Agents, game: np.ndarray, batch: EpisodeBatch) -> Settled:
+    """All that a team says of a whole game."""
     view = batch.view[:, 0]
     with torch.no_grad():
         said = agents.utilities_of(agents.online, batch.view.obs, batch.actions)
@@ -114,18 +126,36 @@ def _settle(subject: Subject, payoff: tuple[tuple[float, ...], ...]) -> Settled:
     )
 
 
+def holds_every_table(agents: Agents) -> bool:
+    """Whether it promises any table, with utilities that find its maximum all the while."""
+    return agents.function_class == "unrestricted" and agents.claim == "exact"
+
+
+def rms(x: np.ndarray) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.square(x).mean()))
+
+
+def tied(got: Settled) -> int:
+    """How many joint actions share the top of a settled table."""
+    near = TOLERANCE * float(np.ptp(got.payoff))
+    return int((got.table >= got.table.max() - near).sum())
+
+
 @check(
     "least-squares",
-    "on QTRAN's game, and on OR, its own gradient steps end at the best table of its class, "
-    "or of its own ordering of the actions (QPLEX and QFIX on OR alone)",
+    "on QTRAN's game, and on OR, its own gradient steps end at the best table of its class, or of "
+    "its own ordering of the actions; a class that holds every table, with IGM at any weights, "
+    "ends at the payoff itself on OR and on [2 -3; 3 5], and on QTRAN's game unless joint actions "
+    "tie for its maximum there",
 )
 def least_squares(subject: Subject) -> Facts:
     """Closed forms and projections of `igm.limits`; a class cannot be better than its limit."""
     named = subject.promised.function_class
     if named not in ("additive", "elu_qmix", "monotone", "unrestricted", "independent"):
         raise NotPromised(f"its class is {named!r}: no table is its limit")
-    if isinstance(subject.promised, QPLEXAgents | QFIXAgents):
-        yield from any_table_that_meets_igm(subject)
+    if holds_every_table(subject.promised):
+        yield from the_payoff_itself(subject)
         return
     got = settle(subject, QTRAN)
     weights = None
@@ -157,13 +187,22 @@ def the_or_game(subject: Subject, named: str) -> Facts:
     subject.tell(f"OR: SSE {sse:.4f} of {best:.4f}")
 
 
-def any_table_that_meets_igm(subject: Subject) -> Facts:
-    """QPLEX and QFIX hold every game; on QTRAN's utilities tie, what follows is luck. So: OR."""
-    got = settle(subject, OR)
-    sse = float(np.square(got.table - got.payoff).sum())
-    if sse > 0.02:
-        yield f"OR: SSE {sse:.4f}, not 0: the table is {shown(got.table)}"
-    subject.tell(f"OR, which neither VDN nor QMIX can hold: SSE {sse:.4f} of 0")
+def the_payoff_itself(subject: Subject) -> Facts:
+    """OR, LURE, and QTRAN's game, where IGM can hold with equality, and what follows is luck.
+
+    What (A, A) pulls up there its -12s push down.  Utilities rest where (A, A) and another joint
+    action are both worth the maximum: nothing tells them apart, whatever the class can hold.
+    """
+    for name, game in (("OR", OR), ("[2 -3; 3 5]", LURE), ("QTRAN's game", QTRAN)):
+        got = settle(subject, game)
+        sse, far = float(np.square(got.table - got.payoff).sum()), rms(got.table - got.payoff)
+        said = f"{name}: SSE {sse:.4f}, not 0"
+        if far <= TOLERANCE * float(np.ptp(got.payoff)):
+            subject.tell(f"{name}: SSE {sse:.4f} of 0")
+        elif game is QTRAN and tied(got) > 1:
+            subject.tell(f"{said}, where {tied(got)} joint actions tie: it decides nothing")
+        else:
+            yield f"{said}: the table is {shown(got.table)}"
 
 
 def shown(table: np.ndarray) -> str:
@@ -190,12 +229,16 @@ def central(subject: Subject) -> Facts:
     "'trained' and 'exact')",
 )
 def igm_trained(subject: Subject) -> Facts:
-    """On QTRAN's game; QTRAN's conditions are met there."""
+    """On QTRAN's game, where QTRAN's conditions are met; what holds every table, on LURE.
+
+    On QTRAN's game such a class may rest at a tie: whatever is greedy is then the greatest.
+    """
     if subject.promised.claim == "none":
         raise NotPromised("claims no IGM")
-    got = settle(subject, QTRAN)
-    if type(got.agents).preferences is not Agents.preferences:
+    every = holds_every_table(subject.promised)
+    if type(subject.promised).preferences is not Agents.preferences:
         raise NotPromised("greedy actions are looked for among all joint actions")
+    got = settle(subject, LURE if every else QTRAN)
     greedy = tuple(got.utilities.argmax(1).tolist())
     short = float(got.table.max() - got.table[greedy])
     if short > TOLERANCE * float(np.ptp(got.payoff)):
@@ -205,7 +248,8 @@ def igm_trained(subject: Subject) -> Facts:
             yield f"{name} is still {worst:.3g}"
     sse = float(np.square(got.table - got.payoff).sum())
     best = f"{got.table[greedy]:.3g} of at most {got.table.max():.3g}"
-    subject.tell(f"greedy {greedy}, {best}; SSE {sse:.2f}")
+    game = "[2 -3; 3 5]" if every else "QTRAN's game"
+    subject.tell(f"{game}: greedy {greedy}, {best}; SSE {sse:.2f}")
 
 
 @check(

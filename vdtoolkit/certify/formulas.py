@@ -46,6 +46,7 @@ class Episode:
     reward: list[float]
     terminated: bool
     mixes: Tensor  # [L+1, N] bool: whose utilities count
+    note: Tensor | None  # [L, N] what was noted beside each move
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -66,7 +67,8 @@ def episodes(agents: Agents, batch: EpisodeBatch) -> Iterator[Episode]:
         view = batch.view[b, : n + 1]
         alive = view.alive if agents.config.dead == "zero" else view.alive | True
         ended = bool(batch.terminated[b, n - 1])
-        yield Episode(view, batch.actions[b, :n], batch.reward[b, :n].tolist(), ended, alive)
+        note = None if batch.note is None else batch.note[b, :n]
+        yield Episode(view, batch.actions[b, :n], batch.reward[b, :n].tolist(), ended, alive, note)
 
 
 def stepwise(net: AgentNet, episode: Episode) -> tuple[Tensor, Tensor]:
@@ -284,16 +286,19 @@ def independent_loss(agents: Any, batch: EpisodeBatch) -> Tensor:
                 y = returns(e.reward[:moves], after, ended, c.gamma, c.td_lambda)
             for t in range(moves):
                 q = online.qs[t, i, int(e.actions[t, i])]
-                terms.append(forgiving(agents, bool(q.detach() > y[t])) * (q - y[t]).square())
+                counts = forgiving(agents, e, t, i) if q.detach() > y[t] else 1.0
+                terms.append(counts * (q - y[t]).square())
     return mean(terms)
 
 
-def forgiving(agents: Any, below: bool) -> float:
-    """What an independent learner's error counts; below: the target lies below Q_i."""
+def forgiving(agents: Any, e: Episode, t: int, i: int) -> float:
+    """What an independent learner's error counts where the target lies below Q_i."""
     if isinstance(agents, HystereticIQLAgents):
-        return agents.config.beta if below else 1.0
-    if isinstance(agents, LenientIQLAgents):  # nothing has cooled yet
-        return math.exp(-agents.config.moderation * agents.config.temperature) if below else 1.0
+        return agents.config.beta
+    if isinstance(agents, LenientIQLAgents):
+        if e.note is not None:
+            return 1.0 - float(e.note[t, i])
+        return math.exp(-agents.config.moderation * agents.config.temperature)  # nothing cooled yet
     return 1.0
 
 

@@ -15,6 +15,7 @@ from vdtoolkit.agents import Agents
 from vdtoolkit.agents.base import Networks
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.certify.check import Facts, NotPromised, check
+from vdtoolkit.certify.search import mixes_the_dead
 from vdtoolkit.certify.subject import (
     DEATHS,
     ENDED,
@@ -147,6 +148,8 @@ def every_move(subject: Subject) -> Facts:
 @check("dead", "what the dead see and do teaches nothing and they are taught nothing")
 def dead(subject: Subject) -> Facts:
     """An agent that died in mid-episode sees, may do and does something else."""
+    if mixes_the_dead(subject.promised):
+        raise NotPromised("dead='noop' mixes the dead, and teaches them")
     ((moment, agent),) = DEATHS
     agents, batch = subject.pair(), subject.batch()
     other = copy_of(batch)

@@ -5,6 +5,7 @@ A check here is of all classes that derive from the method it is about.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from vdtoolkit.agents import (
     QTRANBaseAgents,
     VDNAgents,
 )
-from vdtoolkit.agents.qmix import MonotonicMixer, UniversalMixer
+from vdtoolkit.agents.qmix import MIXERS, MonotonicMixer, UniversalMixer
 from vdtoolkit.agents.qtran import CounterfactualNet, JointNet
 from vdtoolkit.batch import View
 from vdtoolkit.certify.check import ONLY, Facts, NotPromised, check
@@ -94,11 +95,13 @@ def off(agents: Agents, here: Moment, u: Tensor, expected: Tensor | float) -> st
     "with 0 for the dead",
 )
 def qmix_mixing(subject: Subject) -> Facts:
-    """By its own hypernetworks, unit by unit."""
+    """By its own hypernetworks, unit by unit; of half as many draws each."""
     only_for(subject, QMIXAgents)
     if not isinstance(monotonic(subject.promised), MonotonicMixer | UniversalMixer):
         raise NotPromised("its mixer is its own")
-    yield from search(subject, not_mixed)
+    for word in MIXERS:
+        most = max(subject.draws // 2, 5)
+        yield from search(subject, not_mixed, most, mixer_activation=word)
 
 
 def monotonic(agents: Agents) -> nn.Module:
@@ -113,9 +116,7 @@ def not_mixed(agents: Agents, here: Moment) -> str:
     x = [here.qs[i, 0] if here.view.alive[i] else torch.zeros(()) for i in range(N)]
     with torch.no_grad():
         if isinstance(mixer, MonotonicMixer):
-            w1, b1, w2 = mixer.w1(s).abs().view(N, -1), mixer.b1(s), mixer.w2(s).abs()
-            parts = [w2[d] * F.elu(weighed(x, w1[:, d]) + b1[d]) for d in range(len(b1))]
-            q = torch.stack(parts).sum() + mixer.v(s)[0]
+            q = elu_mixed(mixer, s, x, torch.abs)
         else:
             *inner, last = (layer(s).abs() for layer in mixer.w)
             for w, b in zip(inner, (layer(s) for layer in mixer.b), strict=True):
@@ -124,6 +125,13 @@ def not_mixed(agents: Agents, here: Moment) -> str:
                 x = [F.elu(r) if d < D // 2 else -F.elu(-r) for d, r in enumerate(raw)]
             q = weighed(x, last) + mixer.v(s)[0]
     return off(agents, here, torch.zeros(N, dtype=torch.int64), q)
+
+
+def elu_mixed(mixer: Any, s: Tensor, x: list[Tensor], signed: Callable[[Tensor], Tensor]) -> Tensor:
+    """W2 ELU(W1 x + b1) + V, unit by unit; signed: what becomes of W1 and W2."""
+    w1, b1, w2 = signed(mixer.w1(s)).view(len(x), -1), mixer.b1(s), signed(mixer.w2(s))
+    parts = [w2[d] * F.elu(weighed(x, w1[:, d]) + b1[d]) for d in range(len(b1))]
+    return torch.stack(parts).sum() + mixer.v(s)[0]
 
 
 def weighed(x: list[Tensor], w: Tensor) -> Tensor:
@@ -197,7 +205,7 @@ def other_slopes(agents: Agents, here: Moment) -> str:
 @check(
     "qatten-attention",
     "Qatten: attention is softmax over living agents of k_i . q / sqrt(d), "
-    "head weights are not below 0, Q_tot = c(s) + sum_h w_h sum_i lambda_ih Q_i",
+    "head weights are |w_h(s)|, or 1 each, Q_tot = c(s) + sum_h w_h sum_i lambda_ih Q_i",
 )
 def qatten_attention(subject: Subject) -> Facts:
     """By its own query and key layers, agent by agent."""
@@ -237,9 +245,14 @@ def not_attention(agents: Agents, here: Moment) -> str:
         far = float((told["attention"][0] - expected).abs().max())
         if far > 1e-7:
             return f"attention is off by {far:.4g}"
-        w = told["head weights"][0]
-        if w.min() < 0:
-            return f"a head weight is {float(w.min()):.4g}"
+        heads = mixer.head_weights
+        w = torch.ones(len(query)) if heads is None else heads(here.view.state).abs()
+        off_by = (told["head weights"][0] - w).abs()
+        if (off_by > CLOSE * (1 + w)).any():
+            h = int(off_by.argmax())
+            return (
+                f"a head weight is {float(told['head weights'][0, h]):.4g}, not {float(w[h]):.4g}"
+            )
         q = told["c(s)"][0] + (w.unsqueeze(-1) * expected * own).sum()
     return off(agents, here, u[0], q)
 
@@ -447,20 +460,31 @@ def counts_own_action(agents: Agents, here: Moment) -> str:
     return ""
 
 
-@check("on-policy", "COMA: each episode teaches once, and only if the present policy played it")
+FALLING: dict[str, Any] = {"epsilon_start": 0.5, "epsilon_end": 0.1, "epsilon_steps": 20}
+
+
+@check(
+    "on-policy",
+    "COMA: each episode teaches once, and only if the present policy played it; epsilon, a part of "
+    "that policy, falls with it",
+)
 def on_policy(subject: Subject) -> Facts:
     """Episodes of the two-step game are played, learned from, played again."""
     only_for(subject, COMAAgents)
-    settings = {**subject.settings, "hidden_dim": 8, "batch_size": 2, "buffer_size": 50}
+    settings = {**subject.settings, "hidden_dim": 8, "batch_size": 2, "buffer_size": 50, **FALLING}
     env = two_step_v0.parallel_env()
     agents = subject.cls(env, seed=subject.seed, **settings)
-    learned = []
+    learned, shares = [], []
     for _ in range(6):
         observations, infos = env.reset()
         while env.agents:
+            shares.append(round(agents.epsilon(), 9))
             actions = agents.act(observations, infos, env.state())
             observations, rewards, ended, cut, infos = env.step(actions)
             agents.observe(observations, rewards, ended, cut, infos, state=env.state())
+        shares.append(round(agents.epsilon(), 9))
         learned.append(bool(agents.learn()) + bool(agents.learn()))
     if learned != [0, 1, 0, 1, 0, 1]:
         yield f"gradient steps after each of six episodes are {learned}, not one every two"
+    if shares != [share for share in (0.5, 0.42, 0.34) for _ in range(6)]:
+        yield f"epsilon is {shares}, moment by moment, where 20 moves take it from 0.5 to 0.1"

@@ -10,7 +10,7 @@ import torch
 from vdtoolkit.agents import Agents
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.certify.check import Facts, NotPromised, check
-from vdtoolkit.certify.search import rate, search
+from vdtoolkit.certify.search import mixes_the_dead, rate, search
 from vdtoolkit.certify.subject import (
     Moment,
     Subject,
@@ -157,6 +157,8 @@ def bends_up(agents: Agents, here: Moment) -> str:
 @check("dead-unseen", "the utilities, actions and memories of the dead do not enter Q_tot")
 def dead_unseen(subject: Subject) -> Facts:
     """Change all that the dead might say."""
+    if mixes_the_dead(subject.promised):
+        raise NotPromised("dead='noop' mixes the dead")
     yield from search(subject, sees_the_dead)
 
 

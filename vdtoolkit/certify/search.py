@@ -77,8 +77,11 @@ def cases(draw: st.DrawFn, teams: tuple[int, ...]) -> Case:
 class Looked:
     """One search: whether a promise is violated, in any case for teams that the method takes."""
 
-    def __init__(self, subject: Subject, violates: Violates, **settings: Any) -> None:
+    def __init__(
+        self, subject: Subject, violates: Violates, most: int | None = None, **settings: Any
+    ) -> None:
         self.subject, self.violates, self.settings = subject, violates, settings
+        self.most = most or subject.draws
         self.made: dict[int, tuple[Agents, int]] = {}  # by the index in TEAMS, and H
         for k, sizes in enumerate(TEAMS):
             try:
@@ -99,7 +102,8 @@ class Looked:
             return found if case.seen else found * 0
 
         n = len(case.alive)
-        view = View(rand(n, o), rand(s), case.available, case.alive)
+        alive = case.alive | mixes_the_dead(agents)
+        view = View(rand(n, o), rand(s), case.available, alive)
         self.draws += 1
         said = self.violates(agents, Moment(case.qs, rand(n, width), view))
         self.broken += bool(said)
@@ -113,7 +117,7 @@ class Looked:
                 cases(tuple(self.made)),
                 condition,
                 settings=hypothesis.settings(
-                    max_examples=self.subject.draws,
+                    max_examples=self.most,
                     phases=PHASES,
                     database=None,
                     deadline=None,
@@ -125,9 +129,14 @@ class Looked:
             return None
 
 
-def search(subject: Subject, violates: Violates, **settings: Any) -> Facts:
-    """The simplest case found at which something is violated."""
-    looked = Looked(subject, violates, **settings)
+def mixes_the_dead(agents: Agents) -> bool:
+    """Whether the dead enter as if they lived, so that forms say nothing of them."""
+    return bool(agents.config.dead == "noop")
+
+
+def search(subject: Subject, violates: Violates, most: int | None = None, **settings: Any) -> Facts:
+    """The simplest case found at which something is violated; most: draws, else the subject's."""
+    looked = Looked(subject, violates, most, **settings)
     case = looked.first(lambda case: bool(looked.said(case)))
     subject.tell(f"{looked.draws} draws")
     if case is not None:

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from vdtoolkit.agents import Agents
+from vdtoolkit.agents import ALGORITHMS, Agents
 from vdtoolkit.agents.base import Networks
 from vdtoolkit.batch import EpisodeBatch, View
 from vdtoolkit.networks import Utilities
@@ -64,6 +64,12 @@ class Subject:
     def has(self, name: str) -> bool:
         """Whether the method's config has this field."""
         return name in {field.name for field in fields(self.cls.Config)}
+
+
+def derives(cls: type[Agents]) -> bool:
+    """Whether a class is one of our methods, or derives from one."""
+    ours = [c for c in ALGORITHMS.values() if c.__module__.startswith("vdtoolkit.")]
+    return any(base in ours for base in cls.__mro__)
 
 
 def small_team() -> Team:

@@ -74,7 +74,11 @@ TRAPS = (
         ("loss", "double-q"),
     ),
     Trap("12", "Q_jt of the mean over agents, not the sum (the same)", ("qtran-joint",)),
-    Trap("12", "QMIX with the bias outside of ELU (the same)", ("qmix-mixing",)),
+    Trap(
+        "12",
+        "QMIX with the bias outside of ELU (the same); Non-monotonic QMIX can have it as well",
+        ("qmix-mixing", "nonmonotonic-mixing"),
+    ),
     Trap("13", "Epsilon falls in test episodes too (the authors' trainer)", ("evaluating",)),
     Trap(
         "14",
@@ -130,8 +134,8 @@ TRAPS = (
     ),
     Trap(
         "25",
-        "Target intervals count episodes in one code and updates in another",
-        ("target-network",),
+        "Target intervals count episodes in one code and updates in another; so may epsilon",
+        ("target-network", "acting"),
     ),
     Trap(
         "26",
@@ -142,12 +146,16 @@ TRAPS = (
     Trap(
         "28",
         "A comparison decided by the length of exploration (WQMIX issue 3)",
-        why="a matter of the experiment, not of the method; docs/methods.md has the settings",
+        why="a matter of the experiment, not of the method; docs/literature.md has the settings",
     ),
     Trap("29", "COMA trained on old data (PyMARL2)", ("on-policy",)),
     Trap("29", "COMA's loss without the floor that acting has (PyMARL2)", ("loss",)),
     Trap("30", "COMA's softmax before the mask (starry-sky)", ("masks", "loss")),
-    Trap("31", "COMA's floor over all actions, not the available ones (PyMARL)", ("coma-policy",)),
+    Trap(
+        "31",
+        "COMA's floor over all actions, not the available ones, in learning or in play (PyMARL)",
+        ("coma-policy", "acting"),
+    ),
     Trap("31b", "A setting that nothing reads (WQMIX's central_rnn_hidden_dim)", ("settings",)),
     Trap("32", "Tensors of a batch masked in place (XuanCe's COMA)", ("batch",)),
     Trap(
