@@ -35,6 +35,7 @@ GROUPS = (  # the limit's name in `limits_of` ("own": of the runs' own weights),
 )
 BEST = {"gaussian_squeeze": 0.01, "gaussian_squeeze_10": 0.1}  # regret that counts as none
 GROWN = 2.0  # times the largest true value: diverging, in a game of several moves
+WHAT_IS_THERE = 0  # seeds of a part of which no number is asked for
 SEVERAL_MOVES = ("two_step", "mmdp")
 
 
@@ -64,21 +65,15 @@ def write(page: Path, name: str, part: Part, moves: int, results: Results) -> No
 
 
 def narrowed(name: str, part: Part, moves: int, results: Results) -> Part:
-    """The part with those tasks, methods and seeds alone of which there are results."""
-    cells = [
-        Cell(name, task, method, seed, moves)
-        for task in part.tasks
-        for method in part.methods
-        for seed in range(part.seeds)
-    ]
-    there = [cell for cell in cells if cell.name in results]
-    tasks = {c.task for c in there}
-    methods = {c.method for c in there}
+    """The part with those tasks and methods alone of which there are results, and their seeds."""
+    whole = f"{name}-{moves}"
+    there = [key.split("/")[1:] for key in results if key.split("/")[0] == whole]
+    tasks, methods = ({one[k].rsplit("-", k)[0] for one in there} for k in (0, 1))
     return replace(
         part,
         tasks={task: title for task, title in part.tasks.items() if task in tasks},
         methods=tuple(m for m in part.methods if m in methods),
-        seeds=max((c.seed for c in there), default=-1) + 1,
+        seeds=WHAT_IS_THERE,
         moves=moves,
     )
 
@@ -97,6 +92,9 @@ def of(
     name: str, moves: int, task: str, method: str, seeds: int, results: Results
 ) -> list[Result | None]:
     """The results of one entry of a table, a seed each; None where it is missing."""
+    if seeds == WHAT_IS_THERE:
+        begin = f"{name}-{moves}/{task}/{method}-"
+        return [result for key, result in sorted(results.items()) if key.startswith(begin)]
     cells = [Cell(name, task, method, seed, moves) for seed in range(seeds)]
     return [results.get(cell.name) for cell in cells]
 
@@ -204,7 +202,9 @@ def games_block(part: Part, moves: int, results: Results, limits: Limits) -> str
             f"**Regret** after {moves:,} moves: {over(part, '[least, greatest]')}.\n",
             *regret,
             *marks,
-            f"\n**Seeds with an IGM violation** at any state, of {part.seeds}.\n",
+            "\n**Seeds with an IGM violation** at any state, of those that were run.\n"
+            if part.seeds == WHAT_IS_THERE
+            else f"\n**Seeds with an IGM violation** at any state, of {part.seeds}.\n",
             *violations,
             "\n" + counted("games", part, moves, results),
         ]
@@ -213,7 +213,9 @@ def games_block(part: Part, moves: int, results: Results, limits: Limits) -> str
 
 def over(part: Part, spread: str) -> str:
     """What an entry is: the mean and this spread, or one seed's own number."""
-    return f"mean over {part.seeds} seeds {spread}" if part.seeds > 1 else "one seed"
+    if part.seeds == WHAT_IS_THERE:
+        return f"one seed, or mean over those that were run {spread}"
+    return f"mean over {part.seeds} seeds {spread}"
 
 
 def row(label: str, entries: Sequence[str]) -> str:
@@ -291,7 +293,7 @@ def games_picture(part: Part, moves: int, results: Results, limits: Limits) -> F
     )  # fmt: skip
     figure.text(
         0.01, 0.945,
-        f"mean over {part.seeds} seeds after {moves:,} moves; blue: every seed plays best, orange:"
+        f"mean over {part.seeds or 'all'} seeds after {moves:,} moves; blue: every seed plays best, orange:"
         " none; below it the limit of the method's class",
         fontsize=9, family=FONT, color=FAINT, va="top",
     )  # fmt: skip

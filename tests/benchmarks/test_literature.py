@@ -177,7 +177,7 @@ def test_the_command_writes_the_page_and_goes_on(tmp_path, monkeypatch, capsys):
     assert literature.main([*words, "--cells", "1"]) == 0
     assert "2 cells, 1 to run" in capsys.readouterr().out
     page = (tmp_path / "page.md").read_text()
-    assert "after 64 moves: one seed." in page and "1 of 1 cells are there" in page
+    assert "after 64 moves: one seed, or mean over" in page and "1 of 1 cells are there" in page
     assert "<!-- end of games-64 -->" in page, "what other moves bring has a place of its own"
     assert (tmp_path / "page-games-64.png").stat().st_size > 10_000
     assert list(json.loads((tmp_path / "kept.json").read_text())) == ["games-64/or/vdn-0"]
@@ -340,6 +340,25 @@ def test_returns_are_told_with_what_a_cell_takes(tmp_path):
     page = tmp_path / "page.md"
     literature_page.write(page, "predator_prey", part, 7, results)
     assert (tmp_path / "page-predator_prey.png").exists()
+
+
+def test_other_moves_have_a_table_of_what_is_there_alone(tmp_path):
+    part = Part({"p0": "P = 0", "p1.5": "P = -1.5"}, ("vdn", "iql", "qmix"), 3, 7)
+    told = {"curve": [[0, 1.0], [9, 2.0]], "seconds": 60.0}
+    results = {
+        "predator_prey-9/p1.5/vdn-2": {"return": 4.0, **told},
+        "predator_prey-9/p1.5/qmix-0": {"return": 1.0, **told},
+        "predator_prey-9/p1.5/qmix-1": {"return": 3.0, **told},
+        "predator_prey-7/p0/iql-0": {"return": 5.0, **told},
+    }
+    literature_page.write(tmp_path / "page.md", "predator_prey", part, 9, results)
+    page = (tmp_path / "page.md").read_text()
+    assert rows(page) == {
+        "VDN": [["4", "1.0"]],
+        "QMIX": [["2 ± 12.71 [1, 3]", "1.0"]],
+        "": [["P = -1.5", "minutes a cell"]],
+    }
+    assert "3 of 3 cells are there, 0 missing" in page
 
 
 def test_what_people_wrote_on_the_page_stays():
