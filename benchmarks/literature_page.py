@@ -293,8 +293,8 @@ def games_picture(part: Part, moves: int, results: Results, limits: Limits) -> F
     )  # fmt: skip
     figure.text(
         0.01, 0.945,
-        f"mean over {part.seeds or 'all'} seeds after {moves:,} moves; blue: every seed plays best, orange:"
-        " none; below it the limit of the method's class",
+        f"mean over {part.seeds or 'all'} seeds after {moves:,} moves; blue: every seed plays best,"
+        " orange: none; below it the limit of the method's class",
         fontsize=9, family=FONT, color=FAINT, va="top",
     )  # fmt: skip
     return figure
