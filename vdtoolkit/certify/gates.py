@@ -23,10 +23,10 @@ from vdtoolkit.igm.audit import audit
 from vdtoolkit.igm.game import named_game
 from vdtoolkit.igm.lab import (
     N_ENVS,
-    OWN_SETTINGS,
     SETTINGS,
     TICKS,
     UPDATES_PER_EPISODE,
+    own_settings,
     settle,
 )
 from vdtoolkit.igm.limits import greedy_of, limits
@@ -56,9 +56,7 @@ def trained_return(subject: Subject, seed: int, game: str, moves: int = MOVES) -
     """The greedy team's payoff in the game's first state, once trained as the lab trains."""
     maker = named_game(game)
     env = maker()
-    names = [getattr(base, "name", "") for base in subject.cls.__mro__]
-    own = next((OWN_SETTINGS[name] for name in names if name in OWN_SETTINGS), {})
-    settings = {**SETTINGS, **own, **subject.settings}
+    settings = {**SETTINGS, **own_settings(subject.cls), **subject.settings}
     agents = subject.cls(env, seed=subject.seed + seed, **settings)
 
     def tick(agents: Agents) -> None:

@@ -80,15 +80,20 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def lab_config(name: str) -> Config:
-    """The lab's own default configuration of an algorithm, a name or SOURCE:CLASS.
+    """The lab's own default configuration of an algorithm, a name or SOURCE:CLASS."""
+    cls = named(name)
+    return cls.Config(**{**SETTINGS, **own_settings(cls)})
+
+
+def own_settings(cls: type[Agents]) -> dict[str, Any]:
+    """What the lab sets for a method alone.
 
     One that derives from a method of ours has that method's, as far as its config has such fields.
     """
-    cls = named(name)
     known = {field.name for field in dataclasses.fields(cls.Config)}
     line = (getattr(base, "name", "") for base in cls.__mro__)
     own = next((OWN_SETTINGS[of] for of in line if of in OWN_SETTINGS), {})
-    return cls.Config(**{**SETTINGS, **{k: v for k, v in own.items() if k in known}})
+    return {name: value for name, value in own.items() if name in known}
 
 
 @dataclass(frozen=True)
